@@ -1,0 +1,43 @@
+# Everything a newcomer types. Needs Python >= 3.11, make and git; uv is fetched when it is absent.
+.PHONY: install demo test lint lock clean
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:
+	@echo "make install   the environment in .venv, from the hash-locked requirements"
+	@echo "make demo      the main job: four nights of examples/flight-delays, with a table and a report"
+	@echo "make test      lint, types, import contracts and the whole test suite"
+	@echo "make lint      lint, types and import contracts only"
+	@echo "make lock      resolve the requirement files again"
+	@echo "make clean     remove the environment and what demo and tests left"
+
+install: $(STAMP)
+
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml infra/install.sh
+	@sh infra/install.sh $(VENV)
+	@touch $@
+
+demo: install
+	@$(BIN)/python examples/demo.py
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+lock: install
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate pyproject.toml --group dev -o requirements/dev.txt
+	echo uv==$$($(BIN)/uv --version | cut -d' ' -f2) | \
+		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf examples/*/.ame examples/*/.ame.previous

@@ -1,0 +1,218 @@
+"""What an ame.yml says, as plain frozen data: the outcome of loading, the input of everything else.
+
+References are resolved (a task's template is merged into it, an inline task has got a name) and every
+field has its type; nothing here reads files or knows of Prefect or MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ame.diagnosis import Diagnosis, Where
+from ame.gate.config import ABTest
+
+__all__ = [
+    "AbTestSection",
+    "DataSet",
+    "Deployment",
+    "Executor",
+    "Model",
+    "Project",
+    "Promotion",
+    "Resources",
+    "Schedule",
+    "Task",
+    "Threshold",
+    "Validation",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """How a task's command gets its environment.
+
+    Attributes:
+        kind: `pip` installs requirements.txt into an environment of its own; `custom` sets nothing
+            up; `auto` (an older file that gives only a command) is `pip` where the project folder
+            holds a requirements.txt, else `custom`.
+        command: a shell command line, run in the workspace's root.
+        python_version: for example "3.11"; None takes the version that runs ame-flows.
+    """
+
+    kind: Literal["pip", "custom", "auto"]
+    command: str
+    python_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a task or service asks for, as written and checked to be Kubernetes quantities.
+
+    Attributes:
+        cpu, memory, storage: for example "500m", "10G", "30Gi".
+        extended: extended resources by name, for example {"nvidia.com/gpu": "1"}.
+    """
+
+    cpu: str | None = None
+    memory: str | None = None
+    storage: str | None = None
+    extended: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A cron expression (five fields) and its time zone (IANA name)."""
+
+    cron: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One command with its environment and needs.
+
+    Attributes:
+        name: unique in the project; an inline task is named after its place, for example
+            `arrival-delay.training`.
+        env: variables that the command sees.
+        data_sets: names of data sets of this project that stand in the workspace before the start.
+        retries: how often the command is run again, in a clean workspace, after it failed.
+        timeout: seconds, or None.
+        where: where the task is defined, for diagnoses at run time.
+    """
+
+    name: str
+    executor: Executor
+    where: Where
+    resources: Resources = field(default_factory=Resources)
+    env: Mapping[str, str] = field(default_factory=dict)
+    data_sets: tuple[str, ...] = ()
+    retries: int = 0
+    timeout: float | None = None
+    schedule: Schedule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """Files under `path` (relative to the workspace), made by `task` or, without one, kept there.
+
+    Attributes:
+        path: relative, inside the project folder.
+        task: name of the task that makes it, or None for files that are part of the project.
+        size: a Kubernetes quantity or None.
+    """
+
+    name: str
+    path: str
+    where: Where
+    task: str | None = None
+    size: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A bound, `minimum` or `maximum` or both, on a metric that the training run logged."""
+
+    metric: str
+    where: Where
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A version passes when its metrics keep the thresholds and the task, if any, succeeds."""
+
+    task: str | None = None
+    thresholds: tuple[Threshold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbTestSection:
+    """The `abTest` section: the holdout, how it is scored, and the gate's own configuration.
+
+    Attributes:
+        data_set: name of a data set of this project; exactly one of it and `data_path` is given.
+        data_path: a path relative to the project folder.
+        features: the columns given to the models; empty means the model signature's inputs.
+        gate: what the pure statistics read.
+        scoring: `model` scores each version in the environment it was logged with, `current` in the
+            one that runs ame-flows.
+    """
+
+    gate: ABTest
+    where: Where
+    data_set: str | None = None
+    data_path: str | None = None
+    features: tuple[str, ...] = ()
+    scoring: Literal["model", "current"] = "model"
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """Who decides.
+
+    Attributes:
+        strategy: `abTest`, `always` (a version that passes validation is promoted) or `never`.
+        first_version: what happens to the first version when there is no champion: `validated`
+            promotes it once it passes validation, `never` leaves it.
+        explicit: False when the file says nothing and the strategy was derived from its sections.
+    """
+
+    strategy: Literal["abTest", "always", "never"]
+    first_version: Literal["validated", "never"] = "validated"
+    explicit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """How a champion is to be served; read and checked, and used by no command of this release."""
+
+    replicas: int = 1
+    resources: Resources = field(default_factory=Resources)
+    image: str | None = None
+    enable_tls: bool = True
+    ingress_annotations: Mapping[str, str] = field(default_factory=dict)
+    auto_deploy: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A registered model: how it is trained, validated, compared, promoted and deployed.
+
+    Attributes:
+        name: also the MLflow registered model's name.
+        training: name of the training task, or None when versions come from elsewhere.
+    """
+
+    name: str
+    where: Where
+    promotion: Promotion
+    training: str | None = None
+    schedule: Schedule | None = None
+    validation: Validation | None = None
+    ab_test: AbTestSection | None = None
+    deployment: Deployment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A whole file.
+
+    Attributes:
+        folder: the folder that holds the file; the source of every task.
+        models, tasks, data_sets: by name, in the file's order; `tasks` holds inline tasks too.
+        warnings: what was read and is worth saying, for example a key of an older release.
+    """
+
+    name: str
+    folder: Path
+    file: Path
+    models: Mapping[str, Model] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    data_sets: Mapping[str, DataSet] = field(default_factory=dict)
+    warnings: tuple[Diagnosis, ...] = ()
