@@ -1,0 +1,18 @@
+"""Running the user's commands on this machine, each in a workspace and an environment of its own."""
+
+from ame.runtime.command import Ended, run_command
+from ame.runtime.data_sets import data_set_keys
+from ame.runtime.environments import Environment, environment_from_lines
+from ame.runtime.task import TaskInputs, execute_task
+from ame.runtime.variables import inherited_variables
+
+__all__ = [
+    "Ended",
+    "Environment",
+    "TaskInputs",
+    "data_set_keys",
+    "environment_from_lines",
+    "execute_task",
+    "inherited_variables",
+    "run_command",
+]

@@ -1,0 +1,191 @@
+"""A/B tests as MLflow runs: one run a decision, with all numbers, and linked from both versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ame.registry.registry import Registry, now_text
+from ame.registry.versions import HOLDER_TAG, Version
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+__all__ = ["ABTestRecord", "Recorded", "find_ab_test", "record_ab_test", "to_recorded"]
+
+#: Name of a number in `ab_test.json` -> its suffix as a metric of the run.
+_NUMBERS = {
+    "champion": "champion",
+    "challenger": "challenger",
+    "difference": "difference",
+    "stdError": "std_error",
+    "statistic": "statistic",
+    "pValue": "p_value",
+    "lowerBound": "lower_bound",
+    "mde": "mde",
+    "rowsNeeded": "rows_needed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ABTestRecord:
+    """What is recorded of one test.
+
+    Attributes:
+        key: of the decision: versions, gate, holdout. One key is decided once.
+        result: the gate's JSON, with `decision`, `why` and `metrics`.
+        params: further settings to show in MLflow, as text.
+        holdout: name and digest of the data.
+        files: artifacts by name; `figures/...` goes into that folder.
+    """
+
+    challenger: Version
+    champion: Version
+    key: str
+    holder: str
+    result: Mapping[str, Any]
+    params: Mapping[str, str]
+    holdout: tuple[str, str]
+    summary: str
+    files: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A decision as the registry tells it.
+
+    Attributes:
+        metrics: by metric, the numbers of `ab_test.json` that are stored as run metrics, with `interval`
+            as a pair.
+        artifacts: the URI of the run's artifacts.
+    """
+
+    run_id: str
+    experiment_id: str
+    decision: str
+    why: str
+    champion: str
+    challenger: str
+    metrics: dict[str, dict[str, Any]]
+    artifacts: str
+
+
+def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
+    """Write a test to MLflow; the run counts once it is FINISHED, which is the last thing written."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
+
+    client = registry.client
+    model, new, old = record.challenger.model, record.challenger.number, record.champion.number
+    experiment = _experiment(registry, model)
+    decision, why = str(record.result["decision"]), str(record.result["why"])
+    tags = {
+        "mlflow.runName": f"{model} v{new} against v{old}",
+        "mlflow.note.content": record.summary,
+        "ame.kind": "ab_test",
+        "ame.model": model,
+        "ame.challenger": new,
+        "ame.champion": old,
+        "ame.decision_key": record.key,
+        "ame.decision": decision,
+        "ame.why": why,
+        HOLDER_TAG: record.holder,
+    }
+    run = client.create_run(experiment, run_name=tags["mlflow.runName"])
+    run_id, now = run.info.run_id, run.info.start_time
+    numbers = _as_metrics(record.result["metrics"])
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
+        params=[Param(name, value[:6000]) for name, value in record.params.items()],
+        tags=[RunTag(name, value[:8000]) for name, value in tags.items()],
+    )
+    name, digest = record.holdout
+    data = Dataset(name, digest[:36], "local", json.dumps({"sha256": digest}))
+    logged = [v.logged_model for v in (record.champion, record.challenger) if v.logged_model]
+    client.log_inputs(
+        run_id,
+        datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "ab_test")])],
+        models=[LoggedModelInput(model_id) for model_id in logged],
+    )
+    for artifact, path in record.files.items():
+        folder = artifact.rpartition("/")[0]
+        client.log_artifact(run_id, str(path), folder or None)
+    for version in (record.challenger, record.champion):
+        client.set_model_version_tag(model, version.number, f"ame.ab_test.v{new}-vs-v{old}", run_id)
+    client.set_tag(run_id, "ame.decided_at", now_text())
+    client.set_terminated(run_id, status="FINISHED")
+    return to_recorded(client.get_run(run_id))
+
+
+def find_ab_test(registry: Registry, model: str, key: str) -> Recorded | None:
+    """The finished test with this decision key, if there is one."""
+    found = registry.client.get_experiment_by_name(_experiment_name(model))
+    if found is None:
+        return None
+    runs = registry.client.search_runs(
+        [found.experiment_id],
+        filter_string=f"tags.`ame.decision_key` = '{key}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    return to_recorded(runs[0]) if runs else None
+
+
+def to_recorded(run: Run) -> Recorded:
+    tags, metrics = run.data.tags, run.data.metrics
+    named: dict[str, dict[str, Any]] = {}
+    back = {suffix: name for name, suffix in _NUMBERS.items()}
+    for full, value in metrics.items():
+        metric, _, suffix = full.rpartition(".")
+        if suffix in back:
+            named.setdefault(metric, {})[back[suffix]] = value
+    for metric, numbers in named.items():
+        low, high = metrics.get(f"{metric}.interval_low"), metrics.get(f"{metric}.interval_high")
+        numbers["interval"] = [low, high] if low is not None and high is not None else None
+        for name in _NUMBERS:
+            numbers.setdefault(name, None)
+    return Recorded(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        decision=tags.get("ame.decision", ""),
+        why=tags.get("ame.why", ""),
+        champion=tags.get("ame.champion", ""),
+        challenger=tags.get("ame.challenger", ""),
+        metrics=named,
+        artifacts=run.info.artifact_uri or "",
+    )
+
+
+def _as_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for metric, found in metrics.items():
+        for name, suffix in _NUMBERS.items():
+            if found.get(name) is not None:
+                numbers[f"{metric}.{suffix}"] = float(found[name])
+        if found.get("interval") and None not in found["interval"]:
+            numbers[f"{metric}.interval_low"], numbers[f"{metric}.interval_high"] = found["interval"]
+    return numbers
+
+
+def _experiment_name(model: str) -> str:
+    return f"ame/ab-tests/{model}"
+
+
+def _experiment(registry: Registry, model: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    name = _experiment_name(model)
+    found = registry.client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(registry.client.create_experiment(name))
+    except MlflowException:
+        # Another process was first.
+        found = registry.client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)

@@ -1,0 +1,214 @@
+"""The model registry, MLflow over HTTP: versions and their states, the champion, and nothing cached."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.registry.versions import (
+    DECIDED,
+    HOLDER_TAG,
+    TASK_RUN_TAG,
+    State,
+    TaskRun,
+    Version,
+    _versions,
+    fail_runs,
+    made_versions,
+    runs_of,
+    to_version,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "now_text"]
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+
+
+class Registry:
+    """A connection to one MLflow server.
+
+    Args:
+        uri: http(s), or the sqlite database of a home whose server does not run (for reading only).
+
+    Every method raises mlflow's MlflowException when the server fails; `diagnosis_of` explains it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        # By default a call retries for five minutes before it fails.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def version(self, model: str, number: str) -> Version:
+        """One version.
+
+        Raises:
+            Refused: AME-E303, when there is no such version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return to_version(self.client.get_model_version(model, number))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            known = ", ".join(version.number for version in self.versions(model)) or "none"
+            raise Refused(
+                Diagnosis(
+                    code="AME-E303",
+                    what=f"model '{model}' has no version {number}.",
+                    why=f"Versions in the registry: {known}.",
+                )
+            ) from error
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, oldest first; empty when the model is not registered."""
+        return sorted(_versions(self.client, model), key=lambda version: int(version.number))
+
+    def newest_number(self, model: str) -> int:
+        """The highest version number, 0 when there is none."""
+        return max((int(version.number) for version in self.versions(model)), default=0)
+
+    def undecided(self, model: str) -> list[Version]:
+        """Versions that still have to be delivered, oldest first."""
+        return [version for version in self.versions(model) if version.state not in DECIDED]
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """The version number that an alias names, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            # The lookup by alias answers a missing alias and a bad request alike.
+            found = self.client.get_registered_model(model).aliases.get(alias)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return str(found) if found is not None else None
+
+    def champion(self, model: str) -> str | None:
+        return self.alias(model, CHAMPION)
+
+    def mark(self, version: Version, state: State, **tags: str) -> Version:
+        """Write tags and, last, the state; what was interrupted in between is written again."""
+        client = self.client
+        for name, value in tags.items():
+            client.set_model_version_tag(version.model, version.number, f"ame.{name}", value)
+        client.set_model_version_tag(version.model, version.number, "ame.state", state)
+        written = {f"ame.{name}": value for name, value in tags.items()} | {"ame.state": state}
+        return replace(version, state=state, tags=version.tags | written)
+
+    def challenge(self, version: Version) -> None:
+        self.client.set_registered_model_alias(version.model, CHALLENGER, version.number)
+
+    def promote(self, version: Version, *, instead_of: str | None) -> bool:
+        """Make a version the champion if the champion is still the one that it was compared with.
+
+        Readers see the old or the new champion at every moment, never none: the alias is moved, not
+        deleted and set.
+
+        Args:
+            instead_of: the champion's number at the comparison, or None for a first champion.
+
+        Returns:
+            False, having changed nothing, when another version has become the champion meanwhile.
+        """
+        now = self.champion(version.model)
+        if now != version.number:
+            if now != instead_of:
+                return False
+            self.client.set_registered_model_alias(version.model, CHAMPION, version.number)
+        if instead_of and instead_of != version.number:
+            self.client.set_registered_model_alias(version.model, PREVIOUS, instead_of)
+        self.drop_challenge(version)
+        return True
+
+    def drop_challenge(self, version: Version) -> None:
+        """Take the alias `challenger` from a version that has been decided on."""
+        if self.alias(version.model, CHALLENGER) == version.number:
+            self.client.delete_registered_model_alias(version.model, CHALLENGER)
+
+    def made_by(self, model: str, task_run: TaskRun) -> list[Version]:
+        return made_versions(self.client, model, task_run)
+
+    def refuse_attempt(self, model: str, task_run: TaskRun, why: str) -> None:
+        """Mark what a failed attempt left: its runs FAILED, its versions refused."""
+        for version in self._left_by(model, task_run):
+            self.mark(version, "refused", why=why[:4000], decided_at=now_text())
+        fail_runs(self.client, task_run, "FAILED")
+
+    def _left_by(self, model: str, task_run: TaskRun) -> list[Version]:
+        try:
+            return self.made_by(model, task_run)
+        except Refused:
+            return []
+
+    def end_orphans(self, holder: str) -> int:
+        """Mark runs that were left running by a killed process of this holder; returns how many.
+
+        Must be called only when no other process of this holder lives.
+        """
+        running = " and attributes.status = 'RUNNING'"
+        orphans = runs_of(self.client, HOLDER_TAG, holder, more=running)
+        for run in orphans:
+            self.client.set_terminated(run.info.run_id, status="KILLED")
+        return len(orphans)
+
+    def is_unfinished_training(self, version: Version, holder: str) -> bool:
+        """Whether a training of this holder was killed after it had registered this version."""
+        if version.state is not None or version.run_id is None:
+            return False
+        tags = self.client.get_run(version.run_id).data.tags
+        return TASK_RUN_TAG in tags and tags.get(HOLDER_TAG) == holder
+
+    def logged_metrics(self, version: Version) -> dict[str, float]:
+        """The metrics that the version's training run logged; empty for a version without a run."""
+        if version.run_id is None:
+            return {}
+        return dict(self.client.get_run(version.run_id).data.metrics)
+
+    def model_page(self, version: Version) -> str:
+        """The address of the version in MLflow's UI."""
+        return f"{self.uri}/#/models/{version.model}/versions/{version.number}"
+
+    def run_page(self, experiment_id: str, run_id: str) -> str:
+        return f"{self.uri}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def now_text() -> str:
+    """The time now, UTC, ISO 8601 to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def diagnosis_of(error: MlflowException, uri: str) -> Diagnosis:
+    """What a failure of the registry means for the user."""
+    text = str(error).splitlines()[0][:500]
+    if "Max retries exceeded" in text or "Connection" in text:
+        return Diagnosis(
+            code="AME-E301",
+            what=f"the MLflow server at {uri} does not answer.",
+            why="Nothing was decided; what was done so far is kept.",
+            fix="See that it runs and can be reached, then run again: the work goes on where it stopped.",
+        )
+    return Diagnosis(
+        code="AME-E304",
+        what="MLflow refused a request.",
+        why=f"It said: {text}",
+        fix="Run again: the work goes on where it stopped.",
+    )

@@ -1,0 +1,187 @@
+"""Environments made by uv from requirements, kept in the user's cache by what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from ame.diagnosis import Diagnosis, Refused, Where
+from ame.local.home import cache_folder
+from ame.local.lease import file_lock
+from ame.runtime.command import run_command
+from ame.runtime.variables import inherited_variables
+
+__all__ = ["Environment", "bare_environment", "environment_from_file", "environment_from_lines"]
+
+#: Lines that name files of the project: what is installed then depends on more than the line's text.
+_LOCAL = re.compile(
+    r"^(-e\b|--editable\b|\.|/|~|file:|[^@\s]+@\s*(\.|/|file:)|\S+[/\\]\S*\.(whl|zip|tar\.gz)$)"
+)
+_INCLUDE = re.compile(r"^(?P<option>-r|--requirement|-c|--constraint)[=\s]*(?P<file>\S+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A virtual environment: its folder, which holds `bin/python`."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+
+def environment_from_file(
+    requirements: Path,
+    *,
+    python: str | None,
+    private: Path,
+    on_line: Callable[[str], None],
+    where: Where | None = None,
+    stop: Event | None = None,
+) -> Environment:
+    """The environment of a requirements file.
+
+    Args:
+        python: a version such as "3.11"; None takes the running one.
+        private: where an environment is made that must not be shared, because its requirements name
+            files of the project.
+
+    Raises:
+        Refused: AME-E203 when the file cannot be read, AME-E204 when uv cannot make the environment.
+    """
+    lines = _flattened(requirements, where, seen=())
+    install = ["-r", str(requirements)]
+    if any(_LOCAL.match(line) for line in lines):
+        _make(private, python, install, folder=requirements.parent, on_line=on_line, where=where, stop=stop)
+        return Environment(private)
+    return _cached(lines, python, install, requirements.parent, on_line, where, stop)
+
+
+def environment_from_lines(
+    lines: Iterable[str],
+    *,
+    python: str | None,
+    on_line: Callable[[str], None],
+    folder: Path,
+    stop: Event | None = None,
+) -> Environment:
+    """The environment of requirement lines, which are written to a file in `folder` for uv to read."""
+    kept = [line.strip() for line in lines if line.strip()]
+    file = folder / "requirements.txt"
+    file.write_text("\n".join(kept) + "\n")
+    return environment_from_file(file, python=python, private=folder / ".venv", on_line=on_line, stop=stop)
+
+
+def bare_environment(
+    python: str, *, on_line: Callable[[str], None], where: Where | None = None, stop: Event | None = None
+) -> Environment:
+    """An environment with a Python of that version and nothing else."""
+    return _cached([], python, [], Path.cwd(), on_line, where, stop)
+
+
+def _flattened(file: Path, where: Where | None, seen: tuple[Path, ...]) -> list[str]:
+    """The lines of a requirements file and of those that it includes, without comments and blanks."""
+    if file in seen:
+        return []
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Refused(
+            Diagnosis(
+                code="AME-E203",
+                where=where,
+                what=f"the requirements file {file.name} cannot be read: {reason}.",
+                fix="The pip executor needs one beside the ame.yml; a command without one runs with !custom.",
+            )
+        ) from error
+    lines = []
+    for raw in text.replace("\\\n", " ").splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        include = _INCLUDE.match(line)
+        if include:
+            inner = _flattened(file.parent / include["file"], where, (*seen, file))
+            bound = "constraint " if include["option"] in ("-c", "--constraint") else ""
+            lines += [bound + text for text in inner]
+        elif line:
+            lines.append(line)
+    return lines
+
+
+def _cached(
+    lines: list[str],
+    python: str | None,
+    install: list[str],
+    folder: Path,
+    on_line: Callable[[str], None],
+    where: Where | None,
+    stop: Event | None,
+) -> Environment:
+    made_of = {
+        "requirements": sorted(lines),
+        "python": python or _running_python(),
+        "platform": [sys.platform, platform.machine()],
+    }
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:20]
+    place = cache_folder() / "environments" / digest
+    complete = place / ".complete"
+    with file_lock(place.with_suffix(".lock")):
+        if not complete.exists() or not (place / "bin" / "python").exists():
+            on_line(f"making the environment {digest} ({len(lines)} requirements) ...")
+            _make(place, python, install, folder=folder, on_line=on_line, where=where, stop=stop)
+            complete.write_text(json.dumps(made_of, indent=2))
+    return Environment(place)
+
+
+def _make(
+    place: Path,
+    python: str | None,
+    install: list[str],
+    *,
+    folder: Path,
+    on_line: Callable[[str], None],
+    where: Where | None,
+    stop: Event | None,
+) -> None:
+    from uv import find_uv_bin
+
+    uv = find_uv_bin()
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    steps = [[uv, "venv", "--quiet", "--no-project", "--python", _interpreter(python), str(place)]]
+    if install:
+        steps.append([uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *install])
+    for step in steps:
+        ended = run_command(step, folder=folder, env=inherited_variables(), on_line=on_line, stop=stop)
+        if ended.code:
+            shutil.rmtree(place, ignore_errors=True)
+            asked = f"a Python {python}" if step is steps[0] else "the requirements"
+            raise Refused(
+                Diagnosis(
+                    code="AME-E204",
+                    where=where,
+                    what=f"the environment could not be made: uv did not get {asked}.",
+                    why=f"It said: {' '.join(ended.last_lines).strip() or 'nothing'}",
+                    fix="Correct the requirements or pythonVersion; see that the package index can be reached.",
+                )
+            )
+
+
+def _interpreter(python: str | None) -> str:
+    if python is None or python == _running_python():
+        # The one below our own environment: uv need not search for it, and a nested environment works.
+        return str(Path(sys.base_prefix) / "bin" / f"python{_running_python()}")
+    return python
+
+
+def _running_python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,0 +1,164 @@
+"""Run one task on this machine: workspace, data sets, environment, command, results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.local import Home
+from ame.runtime.command import Ended, run_command
+from ame.runtime.environments import Environment, bare_environment, environment_from_file
+from ame.runtime.variables import task_variables
+from ame.runtime.workspace import workspace
+from ame.spec import DataSet, Project, Task
+from ame.store import SnapshotStore
+
+__all__ = ["TaskInputs", "execute_task"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInputs:
+    """What a task gets besides its definition.
+
+    Attributes:
+        mlflow: the address of the MLflow server.
+        env: variables that win over the task's own.
+        extra: variables of the step, which the task may not define itself.
+        data_set_keys: store keys of the data sets that tasks make.
+    """
+
+    mlflow: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = field(default_factory=dict)
+    data_set_keys: Mapping[str, str] = field(default_factory=dict)
+
+
+def execute_task(
+    project: Project,
+    task: Task,
+    inputs: TaskInputs,
+    *,
+    home: Home,
+    name: str,
+    on_line: Callable[[str], None],
+    stop: Event | None = None,
+    makes: tuple[DataSet, ...] = (),
+) -> None:
+    """Run the task's command once, in a clean workspace.
+
+    Args:
+        name: of the workspace; unique among what runs at the same time.
+        on_line: called with each line of output.
+        makes: data sets that the command leaves in the workspace; they are kept under their keys.
+
+    Raises:
+        Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203 and AME-E204 when it
+            gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it.
+    """
+    store = SnapshotStore(home.store)
+    with workspace(project.folder, home.work, name) as place:
+        for needed in task.data_sets:
+            _place_data_set(project, project.data_sets[needed], inputs, store, place)
+        environment = _environment(task, place, on_line, stop)
+        variables = task_variables(
+            project=project.name,
+            task=task.name,
+            mlflow=inputs.mlflow,
+            own={**task.env, **inputs.env},
+            extra=inputs.extra,
+        )
+        if environment:
+            variables["VIRTUAL_ENV"] = str(environment.folder)
+            variables["PATH"] = f"{environment.python.parent}:{variables.get('PATH', '')}"
+        on_line(f"$ {task.executor.command}")
+        ended = run_command(
+            task.executor.command,
+            folder=place,
+            env=variables,
+            on_line=on_line,
+            timeout=task.timeout,
+            stop=stop,
+        )
+        if ended.timed_out or ended.code:
+            raise Refused(_failure(task, ended))
+        for made in makes:
+            _keep_data_set(made, task, inputs, store, place)
+
+
+def _environment(
+    task: Task, place: Path, on_line: Callable[[str], None], stop: Event | None
+) -> Environment | None:
+    executor, where = task.executor, task.where
+    requirements = place / "requirements.txt"
+    if executor.kind == "pip" or (executor.kind == "auto" and requirements.exists()):
+        return environment_from_file(
+            requirements,
+            python=executor.python_version,
+            private=place / ".venv",
+            on_line=on_line,
+            where=where,
+            stop=stop,
+        )
+    if executor.python_version:
+        return bare_environment(executor.python_version, on_line=on_line, where=where, stop=stop)
+    return None
+
+
+def _place_data_set(
+    project: Project, data_set: DataSet, inputs: TaskInputs, store: SnapshotStore, place: Path
+) -> None:
+    key = inputs.data_set_keys.get(data_set.name)
+    if key:
+        store.restore(key, place / data_set.path)
+    elif not (project.folder / data_set.path).exists():
+        raise Refused(
+            Diagnosis(
+                code="AME-E205",
+                where=data_set.where,
+                what=f"data set '{data_set.name}' is not there: {data_set.path} does not exist.",
+                fix="Put the files there, or name the task that makes them.",
+            )
+        )
+
+
+def _keep_data_set(
+    data_set: DataSet, task: Task, inputs: TaskInputs, store: SnapshotStore, place: Path
+) -> None:
+    made = place / data_set.path
+    if not made.exists():
+        raise Refused(
+            Diagnosis(
+                code="AME-E206",
+                where=data_set.where,
+                what=f"task '{task.name}' ended well but left no {data_set.path}, the path of data set "
+                f"'{data_set.name}'.",
+                fix="Let the task write it there, relative to the folder that it starts in.",
+            )
+        )
+    store.save(inputs.data_set_keys[data_set.name], made)
+
+
+def _failure(task: Task, ended: Ended) -> Diagnosis:
+    last = "\n".join(f"    {line}" for line in ended.last_lines if line.strip())
+    why = f"Its last lines:\n{last}" if last else "It printed nothing."
+    if ended.timed_out:
+        return Diagnosis(
+            code="AME-E202",
+            where=task.where,
+            what=f"task '{task.name}' was ended: `{task.executor.command}` ran longer than its timeout of "
+            f"{task.timeout:g} s.",
+            why=why,
+        )
+    hint = ""
+    if ended.code == 127:
+        hint = "\nCode 127 says that a program was not found: give the executor a pythonVersion, or use !pip."
+    how = f"with code {ended.code}" if ended.code > 0 else f"by signal {-ended.code}"
+    return Diagnosis(
+        code="AME-E201",
+        where=task.where,
+        what=f"task '{task.name}' failed: `{task.executor.command}` ended {how}.",
+        why=why + hint,
+    )
