@@ -1,0 +1,1 @@
+"""The Prefect flows of ame-flows; each file reads as the story of what happens."""

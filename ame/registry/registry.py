@@ -25,6 +25,7 @@ from ame.registry.versions import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "now_text"]
@@ -146,6 +147,10 @@ class Registry:
 
     def made_by(self, model: str, task_run: TaskRun) -> list[Version]:
         return made_versions(self.client, model, task_run)
+
+    def training_runs(self, task_run: TaskRun) -> list[Run]:
+        """The MLflow runs that a training command has started."""
+        return runs_of(self.client, TASK_RUN_TAG, task_run.id)
 
     def refuse_attempt(self, model: str, task_run: TaskRun, why: str) -> None:
         """Mark what a failed attempt left: its runs FAILED, its versions refused."""

@@ -1,0 +1,253 @@
+"""compare-versions: score champion and challenger on the holdout, test, and record the test."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact, acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.gate import ABTestResult
+from ame.registry import ABTestRecord, Recorded, Version, find_ab_test, record_ab_test
+from ame.scoring import FetchedModel, Holdout, fetch_model, join_scores, open_holdout, score_model
+from ame.spec import AbTestSection
+from ame.store import SnapshotStore
+from flows._outcome import completed, diagnosed, unless_refused
+from flows._summary import artifact_key, markdown_summary, metric_rows
+from flows._threads import stoppable
+from flows._work import Work, open_work
+from flows.data_set import produced
+
+__all__ = ["compare_versions"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two versions of a comparison, and what they are compared by."""
+
+    challenger: Version
+    champion: Version
+    section: AbTestSection
+
+    @property
+    def title(self) -> str:
+        return f"{self.challenger.model} v{self.challenger.number} against v{self.champion.number}"
+
+    def key(self, holdout: Holdout) -> str:
+        """Of the decision: the same versions, gate and rows are decided on once."""
+        section = self.section
+        parts = [
+            self.challenger.model,
+            self.challenger.number,
+            self.champion.number,
+            asdict(section.gate),
+            [section.features, section.scoring],
+            holdout.digest,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@flow(name="compare-versions", flow_run_name="compare {model} v{version} with v{champion}")
+@diagnosed
+async def compare_versions(
+    project: str, model: str, version: str, champion: str, env: dict[str, str] | None = None
+) -> State[Any]:
+    """A/B-test a version against the champion on the holdout; the state is named after the decision.
+
+    Args:
+        project: the project's folder.
+        version, champion: numbers, as MLflow spells them.
+        env: variables that win over the tasks' own.
+    """
+    work = open_work(project)
+    section = work.model(model).ab_test
+    if section is None:
+        raise Refused(
+            Diagnosis(
+                code="AME-E704",
+                where=work.model(model).where,
+                what=f"model '{model}' has no abTest section, so there is nothing to compare by.",
+            )
+        )
+    pair = _Pair(
+        await asyncio.to_thread(work.registry.version, model, version),
+        await asyncio.to_thread(work.registry.version, model, champion),
+        section,
+    )
+    holdout = await _holdout(work, section, env or {})
+    recorded = await asyncio.to_thread(find_ab_test, work.registry, model, pair.key(holdout))
+    if recorded is None:
+        with TemporaryDirectory(dir=work.home.work, prefix="comparison-") as folder:
+            scores = await _score_both(work, pair, holdout, Path(folder))
+            if isinstance(scores, Refused):
+                # The champion answers on these rows and the challenger does not: that decides on it.
+                return completed("Invalid", str(scores), version=version)
+            recorded = await _compare(work, pair, holdout, scores, Path(folder))
+    return completed(recorded.decision.title(), recorded.why, version=version, detail=recorded.run_id)
+
+
+async def _holdout(work: Work, section: AbTestSection, env: dict[str, str]) -> Holdout:
+    name = section.data_set or str(section.data_path)
+    if section.data_set:
+        keys = await produced(work, [section.data_set], env)
+        key = keys.get(section.data_set)
+        declared = work.project.data_sets[section.data_set].path
+        path = SnapshotStore(work.home.store).path(key) if key else work.project.folder / declared
+    else:
+        path = work.project.folder / str(section.data_path)
+    holdout = await asyncio.to_thread(open_holdout, path, name, section.where)
+    holdout.require([section.gate.label], section.where, "the label")
+    if section.gate.entity:
+        holdout.require([section.gate.entity], section.where, "the entity")
+    return holdout
+
+
+async def _score_both(work: Work, pair: _Pair, holdout: Holdout, folder: Path) -> dict[str, Path] | Refused:
+    """The scores of both versions, or why the challenger alone cannot give any."""
+    named = (("champion", pair.champion), ("challenger", pair.challenger))
+    scored: list[Path | BaseException] = await asyncio.gather(
+        *(
+            _score.with_options(task_run_name=f"score {name} v{version.number}")(
+                work, pair, version, holdout, folder / name
+            )
+            for name, version in named
+        ),
+        return_exceptions=True,
+    )
+    champion, challenger = scored
+    if isinstance(champion, BaseException):
+        raise champion
+    if isinstance(challenger, Refused) and challenger.diagnoses[0].code == "AME-E404":
+        return challenger
+    if isinstance(challenger, BaseException):
+        raise challenger
+    return {"champion": champion, "challenger": challenger}
+
+
+async def _compare(
+    work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
+) -> Recorded:
+    result, files = await _judge(work, pair, holdout, scores, folder)
+    recorded = await _record(work, pair, holdout, result, files)
+    await _show(work, pair, result, recorded)
+    return recorded
+
+
+@task(
+    name="score", cache_policy=NO_CACHE, retries=1, retry_delay_seconds=2, retry_condition_fn=unless_refused
+)
+async def _score(work: Work, pair: _Pair, version: Version, holdout: Holdout, folder: Path) -> Path:
+    """Score the holdout with one version, in the environment that it was logged with."""
+    title = f"version {version.number} of '{version.model}'"
+    say = get_run_logger().info
+    fetched = await asyncio.to_thread(fetch_model, version.uri, work.registry.uri, folder / "model", title)
+    features = _features(pair.section, fetched, holdout)
+    rows = folder / "rows.parquet"
+    await asyncio.to_thread(holdout.write, rows, features)
+    return await stoppable(
+        score_model, fetched, rows, features, environment=pair.section.scoring, work=folder, on_line=say
+    )
+
+
+def _features(section: AbTestSection, model: FetchedModel, holdout: Holdout) -> tuple[str, ...]:
+    if section.features or model.inputs:
+        features = section.features or model.inputs
+        holdout.require(features, section.where, f"an input of {model.title}")
+        return features
+    not_features = {section.gate.label, section.gate.entity}
+    return tuple(name for name in holdout.columns if name not in not_features)
+
+
+@task(name="test", cache_policy=NO_CACHE)
+async def _judge(
+    work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
+) -> tuple[ABTestResult, dict[str, Path]]:
+    """Run the test on the joined scores; returns it with the files that are kept of it."""
+    gate = pair.section.gate
+    table = folder / "scores.parquet"
+    columns = [gate.label, *([gate.entity] if gate.entity else [])]
+    await asyncio.to_thread(join_scores, holdout, columns, dict(scores), table)
+    return await asyncio.to_thread(_judge_now, work, pair, holdout, table, folder)
+
+
+def _judge_now(
+    work: Work, pair: _Pair, holdout: Holdout, table: Path, folder: Path
+) -> tuple[ABTestResult, dict[str, Path]]:
+    from ame.gate import figures, render_report, run_ab_test
+
+    result = run_ab_test(pair.section.gate, table)
+    files = {
+        "scores.parquet": table,
+        "ab_test.json": folder / "ab_test.json",
+        "report.html": folder / "report.html",
+    }
+    with table.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    scores = {"file": "scores.parquet", "sha256": digest}
+    files["ab_test.json"].write_text(
+        json.dumps({**result.to_json(), "scores": scores}, indent=2, allow_nan=False)
+    )
+    facts = {
+        "Model": pair.challenger.model,
+        "Challenger": f"version {pair.challenger.number}",
+        "Champion": f"version {pair.champion.number}",
+        "Holdout": f"{holdout.name}, {result.rows:,} rows",
+        "Project": work.project.name,
+    }
+    page = render_report(result, table, title=pair.title, subtitle=facts)
+    files["report.html"].write_text(page)
+    for name, figure in figures(result, table).items():
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        files[f"figures/{name}.png"] = path
+    return result, files
+
+
+@task(name="record", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+async def _record(
+    work: Work, pair: _Pair, holdout: Holdout, result: ABTestResult, files: Mapping[str, Path]
+) -> Recorded:
+    """Log the test to MLflow and link it from both versions."""
+    gate = pair.section.gate
+    record = ABTestRecord(
+        challenger=pair.challenger,
+        champion=pair.champion,
+        key=pair.key(holdout),
+        holder=work.holder,
+        result=result.to_json(),
+        params={
+            "primary": f"{gate.primary.metric} by more than {gate.primary.margin:g}",
+            "guardrails": ", ".join(f"{g.metric} within {g.margin:g}" for g in gate.guardrails) or "none",
+            "alpha": f"{gate.alpha:g}",
+            "entity": gate.entity or "none",
+            "rows": str(result.rows),
+            "positives": str(result.positives),
+            "holdout": holdout.name,
+            "holdout_sha256": holdout.digest,
+            "flow_run": str(flow_run.id),
+        },
+        holdout=(holdout.name, holdout.digest),
+        summary=markdown_summary(pair.title, result),
+        files=files,
+    )
+    return await asyncio.to_thread(record_ab_test, work.registry, record)
+
+
+async def _show(work: Work, pair: _Pair, result: ABTestResult, recorded: Recorded) -> None:
+    """Leave the test in Prefect's UI: a summary, the table, and the way to MLflow."""
+    slug = f"{artifact_key(pair.challenger.model)}-v{pair.challenger.number}"
+    await acreate_markdown_artifact(markdown_summary(pair.title, result), key=f"ab-test-{slug}")
+    await acreate_table_artifact(metric_rows(result), key=f"ab-test-metrics-{slug}", description=result.why)
+    page = work.registry.run_page(recorded.experiment_id, recorded.run_id)
+    await acreate_link_artifact(page, key=f"ab-test-link-{slug}", link_text="the A/B test in MLflow")

@@ -1,0 +1,79 @@
+"""produce-data-set: run the task that makes a data set, and keep what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.runtime import TaskInputs, data_set_keys, execute_task
+from ame.spec import Task
+from ame.store import SnapshotStore
+from flows._dispatch import run_step
+from flows._outcome import completed, diagnosed
+from flows._threads import stoppable
+from flows._work import Work, open_work
+
+__all__ = ["produce_data_set", "produced"]
+
+
+@flow(name="produce-data-set", flow_run_name="produce {data_set}")
+@diagnosed
+async def produce_data_set(project: str, data_set: str, env: dict[str, str] | None = None) -> State[Any]:
+    """Make a data set, and with it every other one that the same task makes.
+
+    Args:
+        project: the project's folder.
+        env: variables that win over the task's own.
+    """
+    work = open_work(project)
+    maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
+    keys = await produced(work, maker.data_sets, env or {})
+    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, env=env or {}, data_set_keys=keys))
+    return completed("Completed", f"data set '{data_set}' is there", detail=keys[data_set])
+
+
+@task(name="make data sets", task_run_name="{maker.name}", cache_policy=NO_CACHE)
+async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
+    makes = tuple(made for made in work.project.data_sets.values() if made.task == maker.name)
+    await stoppable(
+        execute_task,
+        work.project,
+        maker,
+        inputs,
+        home=work.home,
+        name=f"{maker.name}-{flow_run.id}",
+        on_line=get_run_logger().info,
+        makes=makes,
+    )
+
+
+async def produced(work: Work, needed: Iterable[str], env: dict[str, str]) -> dict[str, str]:
+    """See that data sets are in the store, making those that are not.
+
+    Returns:
+        The store key of every data set that a task makes, by name.
+
+    Raises:
+        Refused: AME-E207, when one cannot be made.
+    """
+    keys = data_set_keys(work.project, env)
+    store = SnapshotStore(work.home.store)
+    for name in needed:
+        if name in keys and not store.holds(keys[name]):
+            made = await run_step(produce_data_set, project=str(work.project.folder), data_set=name, env=env)
+            if not store.holds(keys[name]):
+                raise Refused(
+                    Diagnosis(
+                        code="AME-E207",
+                        where=work.project.data_sets[name].where,
+                        what=f"data set '{name}' could not be made.",
+                        why=made.message,
+                    )
+                )
+    return keys

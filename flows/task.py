@@ -1,0 +1,61 @@
+"""run-task: one task of a project, by itself or as a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run, task_run
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.runtime import TaskInputs, execute_task
+from ame.spec import Task
+from flows._outcome import completed, diagnosed
+from flows._threads import stoppable
+from flows._work import Work, open_work
+from flows.data_set import produced
+
+__all__ = ["run_task"]
+
+
+@flow(name="run-task", flow_run_name="run {task_name}")
+@diagnosed
+async def run_task(
+    project: str, task_name: str, env: dict[str, str] | None = None, extra: dict[str, str] | None = None
+) -> State[Any]:
+    """Run one task with its data sets in place.
+
+    Args:
+        project: the project's folder.
+        env: variables that win over the task's own.
+        extra: variables of the step that the task is run for, such as the version under validation.
+    """
+    work = open_work(project)
+    declared = work.project.tasks.get(task_name)
+    if declared is None:
+        raise Refused(
+            Diagnosis(
+                code="AME-E702",
+                what=f"project '{work.project.name}' has no task '{task_name}'.",
+                why=f"Its tasks: {', '.join(work.project.tasks) or 'none'}.",
+            )
+        )
+    keys = await produced(work, declared.data_sets, env or {})
+    inputs = TaskInputs(mlflow=work.registry.uri, env=env or {}, extra=extra or {}, data_set_keys=keys)
+    await _execute.with_options(retries=declared.retries)(work, declared, inputs)
+    return completed("Completed", f"task '{task_name}' ended well")
+
+
+@task(name="execute", task_run_name="{declared.name}", cache_policy=NO_CACHE)
+async def _execute(work: Work, declared: Task, inputs: TaskInputs) -> None:
+    await stoppable(
+        execute_task,
+        work.project,
+        declared,
+        inputs,
+        home=work.home,
+        name=f"{declared.name}-{flow_run.id}-{task_run.run_count}",
+        on_line=get_run_logger().info,
+    )

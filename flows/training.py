@@ -1,0 +1,119 @@
+"""train-model: run the training, find the version that it made, and start that version's delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from prefect import flow, get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run, task_run
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.registry import TaskRun, Version
+from ame.runtime import TaskInputs, execute_task
+from ame.spec import Task
+from flows._dispatch import run_step
+from flows._outcome import completed, diagnosed
+from flows._threads import stoppable
+from flows._work import Work, open_work
+from flows.data_set import produced
+from flows.delivery import deliver_version
+
+__all__ = ["train_model"]
+
+
+@flow(name="train-model", flow_run_name="train {model}")
+@diagnosed
+async def train_model(project: str, model: str, env: dict[str, str] | None = None) -> State[Any]:
+    """Train a model and deliver the version that the training registers.
+
+    Args:
+        project: the project's folder.
+        env: variables that win over the tasks' own.
+    """
+    work = open_work(project)
+    declared = work.model(model)
+    if declared.training is None:
+        raise Refused(
+            Diagnosis(
+                code="AME-E703",
+                where=declared.where,
+                what=f"model '{model}' has no training.",
+                fix="Give it a `training` section; versions from elsewhere are delivered without one.",
+            )
+        )
+    trainer = work.project.tasks[declared.training]
+    keys = await produced(work, trainer.data_sets, env or {})
+    inputs = TaskInputs(mlflow=work.registry.uri, env=env or {}, data_set_keys=keys)
+    version = await _train.with_options(retries=trainer.retries)(work, model, trainer, inputs)
+    await _tag_this_run(work.version_tag(model, version.number))
+    delivered = await run_step(
+        deliver_version, project=project, model=model, version=version.number, env=env or {}
+    )
+    return completed(delivered.state, delivered.message, version=version.number, detail=delivered.flow_run)
+
+
+@task(name="train", task_run_name="{trainer.name}", cache_policy=NO_CACHE)
+async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs) -> Version:
+    """Run the training once; its runs and versions count only if the command ends well."""
+    task_run_ = TaskRun(
+        id=str(flow_run.id),
+        attempt=int(task_run.run_count),
+        holder=work.holder,
+        newest_before=await asyncio.to_thread(work.registry.newest_number, model),
+    )
+    marked = TaskInputs(
+        mlflow=inputs.mlflow,
+        env=inputs.env,
+        extra={"MLFLOW_RUN_CONTEXT": json.dumps(task_run_.context)},
+        data_set_keys=inputs.data_set_keys,
+    )
+    try:
+        await stoppable(
+            execute_task,
+            work.project,
+            trainer,
+            marked,
+            home=work.home,
+            name=f"{trainer.name}-{flow_run.id}-{task_run_.attempt}",
+            on_line=get_run_logger().info,
+        )
+    except Refused as refused:
+        await asyncio.to_thread(work.registry.refuse_attempt, model, task_run_, str(refused))
+        raise
+    return await asyncio.to_thread(_candidate, work, model, task_run_)
+
+
+def _candidate(work: Work, model: str, task_run_: TaskRun) -> Version:
+    """The version to deliver: the newest that the training made; its elder sisters are superseded."""
+    made = work.registry.made_by(model, task_run_)
+    if not made:
+        raise Refused(_no_version(work, model, task_run_))
+    *others, newest = made
+    for other in others:
+        work.registry.mark(
+            other, "superseded", why=f"the same training registered version {newest.number} after it"
+        )
+    return work.registry.mark(newest, "trained", prefect_run=task_run_.id)
+
+
+def _no_version(work: Work, model: str, task_run_: TaskRun) -> Diagnosis:
+    runs = work.registry.training_runs(task_run_)
+    logged = sum(len(run.outputs.model_outputs) if run.outputs else 0 for run in runs)
+    seen = f"It started {len(runs)} MLflow run(s), which logged {logged} model(s)"
+    return Diagnosis(
+        code="AME-E305",
+        where=work.model(model).where,
+        what=f"the training of '{model}' ended well but registered no version of it.",
+        why=f"{seen}; no version of '{model}' names one of them, and none without a run appeared meanwhile.",
+        fix=f"Log the model with registered_model_name='{model}', or call mlflow.register_model.",
+    )
+
+
+async def _tag_this_run(tag: str) -> None:
+    """Put the version's tag on this run, which could not know it when it started."""
+    async with get_client() as client:
+        await client.update_flow_run(flow_run.id, tags={*flow_run.tags, tag})
