@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, home_of
 from ame.registry import Registry
+from ame.runtime import project_digest
 from ame.spec import Model, Project, load_project
 
 __all__ = ["Work", "open_work"]
@@ -17,16 +21,28 @@ __all__ = ["Work", "open_work"]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A project with its home and its registry."""
+    """A project with its home and its registry, and what its runs were started with.
+
+    Attributes:
+        env: variables for all tasks, which win over the tasks' own.
+        source: the digest of the project's files when the first of the runs started.
+    """
 
     project: Project
     home: Home
     registry: Registry
+    env: Mapping[str, str]
+    source: str
 
     @property
     def holder(self) -> str:
         """Who does this work: the host and the home; at most one of a home's processes cleans up for it."""
         return f"{socket.gethostname()}:{self.home.root}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that every flow of this work shares."""
+        return {"project": str(self.project.folder), "env": dict(self.env), "source": self.source}
 
     def model(self, name: str) -> Model:
         """A model of the project.
@@ -45,13 +61,21 @@ class Work:
             )
         return found
 
+    def forget_data_sets(self) -> None:
+        """Let every data set be made again by the next task that needs it."""
+        shutil.rmtree(self.home.store / "data-sets", ignore_errors=True)
+
     def version_tag(self, model: str, version: str) -> str:
         """The tag that all runs of one model version carry."""
         return f"ame:{self.project.name}.{model}:{version}"
 
 
-def open_work(project: str) -> Work:
+def open_work(project: str, env: Mapping[str, str] | None = None, source: str | None = None) -> Work:
     """Load the project in the folder `project`; the registry is the server that MLFLOW_TRACKING_URI names.
+
+    Args:
+        env: variables for all tasks.
+        source: the digest of the project's files; taken now when it is not given.
 
     Raises:
         Refused: AME-E1xx for the file, AME-E602 when no server is named.
@@ -66,4 +90,5 @@ def open_work(project: str) -> Work:
             )
         )
     loaded = load_project(Path(project))
-    return Work(loaded, home_of(loaded.folder, loaded.name), Registry(uri))
+    home = home_of(loaded.folder, loaded.name)
+    return Work(loaded, home, Registry(uri), dict(env or {}), source or project_digest(loaded.folder))

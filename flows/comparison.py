@@ -61,7 +61,12 @@ class _Pair:
 @flow(name="compare-versions", flow_run_name="compare {model} v{version} with v{champion}")
 @diagnosed
 async def compare_versions(
-    project: str, model: str, version: str, champion: str, env: dict[str, str] | None = None
+    project: str,
+    model: str,
+    version: str,
+    champion: str,
+    env: dict[str, str] | None = None,
+    source: str | None = None,
 ) -> State[Any]:
     """A/B-test a version against the champion on the holdout; the state is named after the decision.
 
@@ -69,8 +74,9 @@ async def compare_versions(
         project: the project's folder.
         version, champion: numbers, as MLflow spells them.
         env: variables that win over the tasks' own.
+        source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project)
+    work = open_work(project, env, source)
     section = work.model(model).ab_test
     if section is None:
         raise Refused(
@@ -85,7 +91,7 @@ async def compare_versions(
         await asyncio.to_thread(work.registry.version, model, champion),
         section,
     )
-    holdout = await _holdout(work, section, env or {})
+    holdout = await _holdout(work, section)
     recorded = await asyncio.to_thread(find_ab_test, work.registry, model, pair.key(holdout))
     if recorded is None:
         with TemporaryDirectory(dir=work.home.work, prefix="comparison-") as folder:
@@ -97,10 +103,10 @@ async def compare_versions(
     return completed(recorded.decision.title(), recorded.why, version=version, detail=recorded.run_id)
 
 
-async def _holdout(work: Work, section: AbTestSection, env: dict[str, str]) -> Holdout:
+async def _holdout(work: Work, section: AbTestSection) -> Holdout:
     name = section.data_set or str(section.data_path)
     if section.data_set:
-        keys = await produced(work, [section.data_set], env)
+        keys = await produced(work, [section.data_set])
         key = keys.get(section.data_set)
         declared = work.project.data_sets[section.data_set].path
         path = SnapshotStore(work.home.store).path(key) if key else work.project.folder / declared
@@ -169,7 +175,7 @@ def _features(section: AbTestSection, model: FetchedModel, holdout: Holdout) -> 
     return tuple(name for name in holdout.columns if name not in not_features)
 
 
-@task(name="test", cache_policy=NO_CACHE)
+@task(name="test", task_run_name="test", cache_policy=NO_CACHE)
 async def _judge(
     work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
 ) -> tuple[ABTestResult, dict[str, Path]]:
@@ -214,7 +220,7 @@ def _judge_now(
     return result, files
 
 
-@task(name="record", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@task(name="record", task_run_name="record", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
 async def _record(
     work: Work, pair: _Pair, holdout: Holdout, result: ABTestResult, files: Mapping[str, Path]
 ) -> Recorded:

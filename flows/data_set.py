@@ -24,17 +24,20 @@ __all__ = ["produce_data_set", "produced"]
 
 @flow(name="produce-data-set", flow_run_name="produce {data_set}")
 @diagnosed
-async def produce_data_set(project: str, data_set: str, env: dict[str, str] | None = None) -> State[Any]:
+async def produce_data_set(
+    project: str, data_set: str, env: dict[str, str] | None = None, source: str | None = None
+) -> State[Any]:
     """Make a data set, and with it every other one that the same task makes.
 
     Args:
         project: the project's folder.
         env: variables that win over the task's own.
+        source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project)
+    work = open_work(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
-    keys = await produced(work, maker.data_sets, env or {})
-    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, env=env or {}, data_set_keys=keys))
+    keys = await produced(work, maker.data_sets)
+    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, env=work.env, data_set_keys=keys))
     return completed("Completed", f"data set '{data_set}' is there", detail=keys[data_set])
 
 
@@ -53,7 +56,7 @@ async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
     )
 
 
-async def produced(work: Work, needed: Iterable[str], env: dict[str, str]) -> dict[str, str]:
+async def produced(work: Work, needed: Iterable[str]) -> dict[str, str]:
     """See that data sets are in the store, making those that are not.
 
     Returns:
@@ -62,11 +65,11 @@ async def produced(work: Work, needed: Iterable[str], env: dict[str, str]) -> di
     Raises:
         Refused: AME-E207, when one cannot be made.
     """
-    keys = data_set_keys(work.project, env)
+    keys = data_set_keys(work.project, work.env, work.source)
     store = SnapshotStore(work.home.store)
     for name in needed:
         if name in keys and not store.holds(keys[name]):
-            made = await run_step(produce_data_set, project=str(work.project.folder), data_set=name, env=env)
+            made = await run_step(produce_data_set, work, data_set=name)
             if not store.holds(keys[name]):
                 raise Refused(
                     Diagnosis(

@@ -25,7 +25,7 @@ from flows._work import Work, open_work
 from flows.comparison import compare_versions
 from flows.task import run_task
 
-__all__ = ["deliver_version"]
+__all__ = ["deliver_version", "undelivered"]
 
 _FINAL: dict[str, VersionState] = {
     "Reject": "rejected",
@@ -38,7 +38,7 @@ _COMPARISONS = 3  #: how often a champion that changes under the comparison is f
 @flow(name="deliver-version", flow_run_name="deliver {model} v{version}")
 @diagnosed
 async def deliver_version(
-    project: str, model: str, version: str, env: dict[str, str] | None = None
+    project: str, model: str, version: str, env: dict[str, str] | None = None, source: str | None = None
 ) -> State[Any]:
     """Validate a version, compare it with the champion, decide, and promote it if it is better.
 
@@ -46,8 +46,9 @@ async def deliver_version(
         project: the project's folder.
         version: the number, as MLflow spells it.
         env: variables that win over the tasks' own.
+        source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project)
+    work = open_work(project, env, source)
     declared = work.model(model)
     candidate = await asyncio.to_thread(work.registry.version, model, version)
     if candidate.state in DECIDED:
@@ -55,26 +56,42 @@ async def deliver_version(
         return completed("AlreadyDecided", f"{candidate.state}: {why}", version=version)
     with tags(work.version_tag(model, version)):
         if candidate.state in (None, "training", "trained"):
-            refusal = await _validate(work, declared, candidate, env or {})
+            refusal = await _validate(work, declared, candidate)
             if refusal:
                 await _mark(work, candidate, "refused", refusal)
                 return Failed(name="Refused", message=refusal)
             candidate = await _mark(work, candidate, "validated", "")
-        return await _decide(work, declared, candidate, env or {})
+        return await _decide(work, declared, candidate)
 
 
-async def _decide(work: Work, declared: Model, candidate: Version, env: dict[str, str]) -> State[Any]:
+def undelivered(work: Work, model: str) -> list[Version]:
+    """Versions that wait for a decision, oldest first.
+
+    A version that a killed training of this home left behind is refused here: its training never said
+    that it was done. Must be called while no other process of this home trains the model.
+    """
+    waiting = []
+    for version in work.registry.undecided(model):
+        if work.registry.is_unfinished_training(version, work.holder):
+            why = "its training was killed before it ended"
+            work.registry.mark(version, "refused", why=why, decided_at=now_text())
+        elif version.state != "validated" or _asks_for_more(work.model(model)):
+            waiting.append(version)
+    return waiting
+
+
+def _asks_for_more(declared: Model) -> bool:
+    """Whether anything is left to decide by ourselves once a version has passed validation."""
+    return declared.promotion.strategy != "never"
+
+
+async def _decide(work: Work, declared: Model, candidate: Version) -> State[Any]:
     for _ in range(_COMPARISONS):
         champion = await asyncio.to_thread(work.registry.champion, candidate.model)
         if champion is None or champion == candidate.number or declared.promotion.strategy != "abTest":
             return await _without_comparison(work, declared, candidate, champion)
         compared = await run_step(
-            compare_versions,
-            project=str(work.project.folder),
-            model=candidate.model,
-            version=candidate.number,
-            champion=champion,
-            env=env,
+            compare_versions, work, model=candidate.model, version=candidate.number, champion=champion
         )
         if compared.state not in (*_FINAL, "Promote"):
             raise Refused(_not_compared(candidate, champion, compared.message))
@@ -125,7 +142,7 @@ async def _without_comparison(
     return completed("Promoted", why, version=candidate.number)
 
 
-async def _validate(work: Work, declared: Model, candidate: Version, env: dict[str, str]) -> str:
+async def _validate(work: Work, declared: Model, candidate: Version) -> str:
     """Why the version does not pass validation; an empty text when it does."""
     validation = declared.validation
     if validation is None:
@@ -137,9 +154,8 @@ async def _validate(work: Work, declared: Model, candidate: Version, env: dict[s
         return ""
     ended = await run_step(
         run_task,
-        project=str(work.project.folder),
+        work,
         task_name=validation.task,
-        env=env,
         extra={
             "AME_MODEL_NAME": candidate.model,
             "AME_MODEL_VERSION": candidate.number,
@@ -167,7 +183,13 @@ async def _validate(work: Work, declared: Model, candidate: Version, env: dict[s
     )
 
 
-@task(name="check thresholds", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@task(
+    name="check thresholds",
+    task_run_name="check thresholds",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+)
 async def _missed_thresholds(work: Work, candidate: Version, thresholds: tuple[Threshold, ...]) -> str:
     if not thresholds:
         return ""

@@ -23,16 +23,21 @@ __all__ = ["run_task"]
 @flow(name="run-task", flow_run_name="run {task_name}")
 @diagnosed
 async def run_task(
-    project: str, task_name: str, env: dict[str, str] | None = None, extra: dict[str, str] | None = None
+    project: str,
+    task_name: str,
+    env: dict[str, str] | None = None,
+    source: str | None = None,
+    extra: dict[str, str] | None = None,
 ) -> State[Any]:
     """Run one task with its data sets in place.
 
     Args:
         project: the project's folder.
         env: variables that win over the task's own.
+        source: the digest of the project's files; taken now when it is not given.
         extra: variables of the step that the task is run for, such as the version under validation.
     """
-    work = open_work(project)
+    work = open_work(project, env, source)
     declared = work.project.tasks.get(task_name)
     if declared is None:
         raise Refused(
@@ -42,8 +47,8 @@ async def run_task(
                 why=f"Its tasks: {', '.join(work.project.tasks) or 'none'}.",
             )
         )
-    keys = await produced(work, declared.data_sets, env or {})
-    inputs = TaskInputs(mlflow=work.registry.uri, env=env or {}, extra=extra or {}, data_set_keys=keys)
+    keys = await produced(work, declared.data_sets)
+    inputs = TaskInputs(mlflow=work.registry.uri, env=work.env, extra=extra or {}, data_set_keys=keys)
     await _execute.with_options(retries=declared.retries)(work, declared, inputs)
     return completed("Completed", f"task '{task_name}' ended well")
 

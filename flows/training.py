@@ -27,14 +27,17 @@ __all__ = ["train_model"]
 
 @flow(name="train-model", flow_run_name="train {model}")
 @diagnosed
-async def train_model(project: str, model: str, env: dict[str, str] | None = None) -> State[Any]:
+async def train_model(
+    project: str, model: str, env: dict[str, str] | None = None, source: str | None = None
+) -> State[Any]:
     """Train a model and deliver the version that the training registers.
 
     Args:
         project: the project's folder.
         env: variables that win over the tasks' own.
+        source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project)
+    work = open_work(project, env, source)
     declared = work.model(model)
     if declared.training is None:
         raise Refused(
@@ -46,13 +49,11 @@ async def train_model(project: str, model: str, env: dict[str, str] | None = Non
             )
         )
     trainer = work.project.tasks[declared.training]
-    keys = await produced(work, trainer.data_sets, env or {})
-    inputs = TaskInputs(mlflow=work.registry.uri, env=env or {}, data_set_keys=keys)
+    keys = await produced(work, trainer.data_sets)
+    inputs = TaskInputs(mlflow=work.registry.uri, env=work.env, data_set_keys=keys)
     version = await _train.with_options(retries=trainer.retries)(work, model, trainer, inputs)
     await _tag_this_run(work.version_tag(model, version.number))
-    delivered = await run_step(
-        deliver_version, project=project, model=model, version=version.number, env=env or {}
-    )
+    delivered = await run_step(deliver_version, work, model=model, version=version.number)
     return completed(delivered.state, delivered.message, version=version.number, detail=delivered.flow_run)
 
 

@@ -147,6 +147,8 @@ def to_recorded(run: Run) -> Recorded:
         numbers["interval"] = [low, high] if low is not None and high is not None else None
         for name in _NUMBERS:
             numbers.setdefault(name, None)
+        if numbers["rowsNeeded"] is not None:
+            numbers["rowsNeeded"] = int(numbers["rowsNeeded"])
     return Recorded(
         run_id=run.info.run_id,
         experiment_id=run.info.experiment_id,

@@ -5,6 +5,7 @@ from ame.runtime.data_sets import data_set_keys
 from ame.runtime.environments import Environment, environment_from_lines
 from ame.runtime.task import TaskInputs, execute_task
 from ame.runtime.variables import inherited_variables
+from ame.runtime.workspace import project_digest
 
 __all__ = [
     "Ended",
@@ -14,5 +15,6 @@ __all__ = [
     "environment_from_lines",
     "execute_task",
     "inherited_variables",
+    "project_digest",
     "run_command",
 ]

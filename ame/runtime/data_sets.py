@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from ame.runtime.workspace import project_digest
 from ame.spec import DataSet, Project
 
 __all__ = ["data_set_keys"]
 
 
-def data_set_keys(project: Project, env: Mapping[str, str]) -> dict[str, str]:
+def data_set_keys(project: Project, env: Mapping[str, str], source: str) -> dict[str, str]:
     """The store key of every data set that a task makes, by name.
 
     A key covers the task's command, executor and variables, the files of the project, and the keys of
@@ -20,11 +19,10 @@ def data_set_keys(project: Project, env: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         env: variables given to all tasks of this run; they win over the tasks' own.
+        source: the digest of the project's files, taken once when a run starts: the files may change
+            while it runs (its own output may be redirected into the folder), its data sets must not.
     """
     made = {name: data_set for name, data_set in project.data_sets.items() if data_set.task}
-    if not made:
-        return {}
-    source = project_digest(project.folder)
     keys: dict[str, str] = {}
 
     def key(data_set: DataSet) -> str:

@@ -171,7 +171,7 @@ def _make(
                     where=where,
                     what=f"the environment could not be made: uv did not get {asked}.",
                     why=f"It said: {' '.join(ended.last_lines).strip() or 'nothing'}",
-                    fix="Correct the requirements or pythonVersion; see that the package index can be reached.",
+                    fix="Correct the requirements or pythonVersion; see that the package index answers.",
                 )
             )
 

@@ -1,0 +1,44 @@
+"""How the verbs talk: results on standard output, progress and diagnoses on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ame.diagnosis import Diagnosis
+
+__all__ = ["PROJECT", "as_json", "number", "print_json", "say", "warn"]
+
+PROJECT = click.option(
+    "--project",
+    "-p",
+    "folder",
+    type=click.Path(exists=True, path_type=Path),
+    default=".",
+    help="The folder of the ame.yml, or the file itself.  [default: this folder]",
+)
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    click.echo(text, err=True)
+
+
+def warn(diagnoses: Iterable[Diagnosis]) -> None:
+    for diagnosis in diagnoses:
+        click.echo(str(diagnosis), err=True)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def number(value: float | None, form: str = "+.4f") -> str:
+    """A number for a table; a dash where there is none."""
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,42 @@
+"""The registry, to be read: through a server that runs, else straight from the home's database."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.local import home_of, running_servers
+
+if TYPE_CHECKING:
+    from ame.local import Home
+    from ame.registry import Registry
+    from ame.spec import Project
+
+__all__ = ["registry_to_read"]
+
+
+def registry_to_read(project: Project) -> tuple[Registry, Home]:
+    """The project's registry and home; a home's database is opened directly when no server owns it.
+
+    Raises:
+        Refused: AME-E708, when nothing has been run yet.
+    """
+    from ame.registry import Registry
+
+    home = home_of(project.folder, project.name)
+    own = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = own or running_servers(home).get("mlflow")
+    if not uri:
+        if not home.registry_database.exists():
+            raise Refused(
+                Diagnosis(
+                    code="AME-E708",
+                    what=f"project '{project.name}' has not been run yet: {home.root} holds no registry.",
+                    fix="Run it: `ame run`.",
+                )
+            )
+        # Starting a server takes ten seconds, and nobody else has the database open.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        uri = f"sqlite:///{home.registry_database}"
+    return Registry(uri), home

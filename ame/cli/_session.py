@@ -1,0 +1,108 @@
+"""A session: the project's servers are up, this process is set to use them, and leftovers are cleared."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ame
+from ame.cli._console import say
+from ame.diagnosis import Diagnosis, Refused
+from ame.local import Home, Servers, file_lock, home_of, living_leases, serving
+
+if TYPE_CHECKING:
+    from ame.spec import Project
+    from flows._work import Work
+
+__all__ = ["session"]
+
+
+@contextlib.contextmanager
+def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers, Work]]:
+    """Everything that flows need in this process, for as long as the block runs.
+
+    Args:
+        env: variables for all tasks.
+
+    Raises:
+        Refused: AME-E601 to AME-E604 when there are no servers, AME-E705 when our flows are shadowed.
+    """
+    home = home_of(project.folder, project.name)
+    with serving(home, progress=say) as servers:
+        _use(servers, home)
+        _refuse_shadowed_flows()
+        from flows._work import open_work
+
+        work = open_work(str(project.folder), env)
+        _clear_leftovers(servers, work)
+        yield servers, work
+
+
+def _use(servers: Servers, home: Home) -> None:
+    """Set this process's environment; Prefect and MLflow read it when they are imported."""
+    if "prefect" in servers.embedded:
+        # The user's profile, key and settings are for another server.
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            if not name.startswith("PREFECT_LOGGING_"):
+                del os.environ[name]
+        os.environ["PREFECT_HOME"] = str(home.prefect)
+    os.environ["PREFECT_API_URL"] = servers.prefect
+    os.environ["MLFLOW_TRACKING_URI"] = servers.mlflow
+    os.environ["MLFLOW_REGISTRY_URI"] = servers.mlflow
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def _refuse_shadowed_flows() -> None:
+    import flows  # its __init__ is empty
+
+    ours = Path(ame.__file__).parent.parent
+    found = Path(str(flows.__file__)).parent.parent
+    if found != ours:
+        raise Refused(
+            Diagnosis(
+                code="AME-E705",
+                what=f"another package called 'flows' hides the flows of ame-flows: {found / 'flows'}.",
+                fix="Take that folder off PYTHONPATH, or rename it.",
+            )
+        )
+
+
+def _clear_leftovers(servers: Servers, work: Work) -> None:
+    """End on paper what a killed command of this home left running, if no other command lives."""
+    with file_lock(work.home.run / "leftovers.lock"):
+        if living_leases(work.home.leases) > 1:
+            return
+        shutil.rmtree(work.home.work, ignore_errors=True)
+        work.home.work.mkdir()
+        orphans = work.registry.end_orphans(work.holder)
+        crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
+    if orphans or crashed:
+        say(f"an earlier command was killed: {crashed} flow runs are Crashed, {orphans} MLflow runs KILLED")
+
+
+async def _crash_flow_runs() -> int:
+    from prefect import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    alive = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=alive)))
+    async with get_client() as client:
+        runs = await client.read_flow_runs(flow_run_filter=wanted)
+        for run in runs:
+            await client.set_flow_run_state(
+                run.id, Crashed(message="the ame command that ran it was killed"), force=True
+            )
+    return len(runs)

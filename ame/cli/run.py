@@ -1,0 +1,173 @@
+"""`ame run`: the same flows as in a cluster, in this process, with nothing to start first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ame.cli._console import PROJECT, as_json, print_json, say, warn
+from ame.diagnosis import Diagnosis, Refused
+
+if TYPE_CHECKING:
+    from flows._outcome import Outcome
+    from flows._work import Work
+
+__all__ = ["Report", "command", "run_names"]
+
+#: One entry of `runs` in the JSON of `ame run`.
+Report = dict[str, Any]
+
+_FAILED = {"Failed", "Refused", "Crashed", "Cancelled", "TimedOut"}
+
+
+@click.command("run", short_help="Train and deliver models, or run a task.")
+@click.argument("name", required=False, metavar="[MODEL|TASK]")
+@PROJECT
+@click.option("--env", "-e", "pairs", multiple=True, metavar="KEY=VALUE", help="A variable for all tasks.")
+@click.option("--refresh", is_flag=True, help="Make data sets again, even if nothing has changed.")
+@as_json
+def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: bool, json_wanted: bool) -> None:
+    """Finish every version that has no decision, then train and deliver.
+
+    Without a name, all models are run. The state stays in .ame/ beside the ame.yml.
+    """
+    from ame.cli._outcomes import print_reports
+    from ame.cli._session import session
+    from ame.spec import load_project
+
+    env = _variables(pairs)
+    project = load_project(folder)
+    warn(project.warnings)
+    names = _names(name, project.models, project.tasks)
+    with session(project, env) as (_, work):
+        if refresh:
+            work.forget_data_sets()
+        reports = run_names(work, names)
+        if json_wanted:
+            print_json({"project": project.name, "runs": reports})
+        else:
+            print_reports(reports, work)
+    if any(report["state"] in _FAILED for report in reports):
+        raise SystemExit(1)
+
+
+def run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
+    """Run models and tasks, given as (kind, name), one after another; failures are reported, not raised."""
+    return asyncio.run(_run_names(work, names))
+
+
+async def _run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
+    reports: list[Report] = []
+    for kind, name in names:
+        if kind == "model":
+            with _alone(work, name):
+                reports += await _run_model(work, name)
+        else:
+            reports.append(await _run_task(work, name))
+    return reports
+
+
+async def _run_model(work: Work, model: str) -> list[Report]:
+    from flows._dispatch import run_step
+    from flows.delivery import deliver_version, undelivered
+    from flows.training import train_model
+
+    reports = []
+    for version in undelivered(work, model):
+        say(f"version {version.number} of '{model}' has no decision yet: delivering it first")
+        ended = await run_step(deliver_version, work, model=model, version=version.number)
+        reports.append(_model_report(work, model, ended))
+    if work.model(model).training:
+        ended = await run_step(train_model, work, model=model)
+        reports.append(_model_report(work, model, ended))
+    if not reports:
+        say(f"model '{model}' has no training, and no version that waits for a decision")
+    return reports
+
+
+async def _run_task(work: Work, task: str) -> Report:
+    from flows._dispatch import run_step
+    from flows.task import run_task
+
+    ended = await run_step(run_task, work, task_name=task)
+    return {
+        "kind": "task",
+        "name": task,
+        "state": ended.state,
+        "flowRunId": ended.flow_run,
+        "message": ended.message,
+        "model": None,
+    }
+
+
+def _model_report(work: Work, model: str, ended: Outcome) -> Report:
+    from ame.cli._outcomes import version_outcome
+
+    return {
+        "kind": "model",
+        "name": model,
+        "state": ended.state,
+        "flowRunId": ended.flow_run,
+        "message": ended.message,
+        "model": version_outcome(work.registry, model, ended.version) if ended.version else None,
+    }
+
+
+@contextlib.contextmanager
+def _alone(work: Work, model: str) -> Iterator[None]:
+    """Wait until no other command of this home trains or delivers the model."""
+    from ame.local import file_lock
+
+    lock = work.home.model_lock(model)
+    with file_lock(lock, wait=False) as mine:
+        if mine:
+            yield
+            return
+    say(f"another ame command is at work on model '{model}': waiting for it to end ...")
+    with file_lock(lock):
+        yield
+
+
+def _names(name: str | None, models: Mapping[str, Any], tasks: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if name is None:
+        if models:
+            return [("model", model) for model in models]
+        if len(tasks) == 1:
+            return [("task", task) for task in tasks]
+        raise Refused(
+            Diagnosis(
+                code="AME-E706",
+                what="the project has no model to run.",
+                why=f"Its tasks: {', '.join(tasks) or 'none'}.",
+                fix="Name one: `ame run TASK`." if tasks else "Give it a model or a task.",
+            )
+        )
+    if name in models:
+        return [("model", name)]
+    if name in tasks:
+        return [("task", name)]
+    from ame.diagnosis import did_you_mean
+
+    raise Refused(
+        Diagnosis(
+            code="AME-E707",
+            what=f"the project has neither a model nor a task called '{name}'.",
+            why=f"Models: {', '.join(models) or 'none'}. Tasks: {', '.join(tasks) or 'none'}.",
+            fix=did_you_mean(name, [*models, *tasks]),
+        )
+    )
+
+
+def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
+    variables = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key.isidentifier():
+            raise click.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--env")
+        variables[key] = value
+    return variables

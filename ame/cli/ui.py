@@ -1,0 +1,35 @@
+"""`ame ui`: Prefect's and MLflow's pages on what the runs left."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from ame.cli._console import PROJECT, say
+
+__all__ = ["command"]
+
+
+@click.command("ui", short_help="Open Prefect's and MLflow's UIs.")
+@click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
+@PROJECT
+@click.option("--browser/--no-browser", default=True, help="Open the pages.  [default: browser]")
+def command(path: Path | None, folder: Path, browser: bool) -> None:
+    """Serve both UIs on the project's state until Ctrl-C."""
+    from ame.local import home_of, serving
+    from ame.spec import load_project
+
+    project = load_project(path or folder)
+    with serving(home_of(project.folder, project.name), progress=say) as servers:
+        click.echo(f"Prefect: {servers.prefect_ui}")
+        click.echo(f"MLflow:  {servers.mlflow}")
+        if browser:
+            import webbrowser
+
+            for page in (servers.prefect_ui, servers.mlflow):
+                webbrowser.open(page)
+        say("Ctrl-C ends it")
+        while True:
+            time.sleep(3600)

@@ -1,0 +1,45 @@
+"""`ame validate`: read the ame.yml and say everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ame.cli._console import PROJECT, as_json, print_json, warn
+from ame.diagnosis import Diagnosis, Refused
+
+__all__ = ["command"]
+
+
+@click.command("validate", short_help="Check an ame.yml.")
+@click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
+@PROJECT
+@as_json
+def command(path: Path | None, folder: Path, json_wanted: bool) -> None:
+    """Read the ame.yml of a folder (or a file) and report every problem with its place."""
+    from ame.spec import load_project
+
+    try:
+        project = load_project(path or folder)
+    except Refused as refused:
+        if json_wanted:
+            print_json(_told(None, refused.diagnoses))
+            raise SystemExit(1) from None
+        raise
+    if json_wanted:
+        print_json(_told(project.name, project.warnings))
+        return
+    warn(project.warnings)
+    counts = (
+        (len(project.models), "model"),
+        (len(project.tasks), "task"),
+        (len(project.data_sets), "data set"),
+    )
+    found = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+    click.echo(f"{project.file.name} is valid: project '{project.name}', {found}")
+
+
+def _told(project: str | None, diagnoses: tuple[Diagnosis, ...]) -> dict[str, object]:
+    valid = all(diagnosis.is_warning for diagnosis in diagnoses)
+    return {"project": project, "valid": valid, "diagnoses": [found.to_json() for found in diagnoses]}
