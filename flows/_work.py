@@ -91,4 +91,4 @@ def open_work(project: str, env: Mapping[str, str] | None = None, source: str | 
         )
     loaded = load_project(Path(project))
     home = home_of(loaded.folder, loaded.name)
-    return Work(loaded, home, Registry(uri), dict(env or {}), source or project_digest(loaded.folder))
+    return Work(loaded, home, Registry(uri), dict(env or {}), source or project_digest(loaded))

@@ -59,7 +59,7 @@ def execute_task(
             gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it.
     """
     store = SnapshotStore(home.store)
-    with workspace(project.folder, home.work, name) as place:
+    with workspace(project, home.work, name) as place:
         for needed in task.data_sets:
             _place_data_set(project, project.data_sets[needed], inputs, store, place)
         environment = _environment(task, place, on_line, stop)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ame.spec import Project
 from ame.store import digest_of_folder
 
 __all__ = ["project_digest", "project_files", "workspace"]
@@ -16,40 +17,45 @@ __all__ = ["project_digest", "project_files", "workspace"]
 _LEFT_OUT = {".ame", ".ame.previous", ".git", ".hg", "__pycache__", "node_modules", ".ipynb_checkpoints"}
 
 
-def project_files(folder: Path) -> Iterator[Path]:
-    """The files of a project folder: all of them, but for state, history, caches and environments.
+def project_files(project: Project) -> Iterator[Path]:
+    """The files of a project: all in its folder, but for state, history, caches and environments.
 
-    A link counts as a file; a folder that holds a pyvenv.cfg is an environment.
+    A link counts as a file; a folder that holds a pyvenv.cfg is an environment. The path of a data set
+    that a task makes holds, at best, what somebody made by hand: it is left out.
     """
+    folder = project.folder
+    made = {folder / data_set.path for data_set in project.data_sets.values() if data_set.task}
     for place, folders, files in os.walk(folder):
         here = Path(place)
         kept = []
         for name in sorted(folders):
             path = here / name
+            if path in made:
+                continue
             if path.is_symlink():
                 yield path
             elif name not in _LEFT_OUT and not (path / "pyvenv.cfg").exists():
                 kept.append(name)
         folders[:] = kept
-        yield from (
-            here / name for name in sorted(files) if (here / name).is_symlink() or (here / name).is_file()
-        )
+        for path in (here / name for name in sorted(files)):
+            if path not in made and (path.is_symlink() or path.is_file()):
+                yield path
 
 
-def project_digest(folder: Path) -> str:
+def project_digest(project: Project) -> str:
     """What the project's files contain, as one SHA-256."""
-    return digest_of_folder(folder, project_files(folder))
+    return digest_of_folder(project.folder, project_files(project))
 
 
 @contextmanager
-def workspace(folder: Path, work: Path, name: str) -> Iterator[Path]:
+def workspace(project: Project, work: Path, name: str) -> Iterator[Path]:
     """A copy of the project below `work`, removed at the end of the block."""
     place = work / name
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:
-        for source in project_files(folder):
-            target = place / source.relative_to(folder)
+        for source in project_files(project):
+            target = place / source.relative_to(project.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
         yield place

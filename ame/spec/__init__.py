@@ -1,0 +1,34 @@
+"""The language of the AME file: `load_project` reads an ame.yml and says everything that is wrong with it."""
+
+from ame.spec.load import find_project_file, load_project
+from ame.spec.project import (
+    AbTestSection,
+    DataSet,
+    Deployment,
+    Executor,
+    Model,
+    Project,
+    Promotion,
+    Resources,
+    Schedule,
+    Task,
+    Threshold,
+    Validation,
+)
+
+__all__ = [
+    "AbTestSection",
+    "DataSet",
+    "Deployment",
+    "Executor",
+    "Model",
+    "Project",
+    "Promotion",
+    "Resources",
+    "Schedule",
+    "Task",
+    "Threshold",
+    "Validation",
+    "find_project_file",
+    "load_project",
+]

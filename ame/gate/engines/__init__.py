@@ -1,0 +1,1 @@
+"""Where the numbers are computed; each engine gives the same ones."""

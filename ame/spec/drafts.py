@@ -1,0 +1,180 @@
+"""A task as one place of the file says it, and the task that results with its templates.
+
+A draft holds only what is said; templates are drafts too. `merged` puts one over another: the task
+wins over its template, and `executor`, `resources`, `env` and `triggers` merge key by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from ame.diagnosis import Where
+from ame.spec.problems import shown
+from ame.spec.project import Executor, Resources, Schedule, Task
+from ame.spec.reading import Reading, Reference, resolve
+
+__all__ = ["TaskDraft", "finish_tasks", "resources_of"]
+
+_COMMAND_FIX = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDraft:
+    """What one place of the file says about a task; None, or empty, where it says nothing.
+
+    Attributes:
+        owner: how diagnoses name it, for example "task 'train'".
+        kind: the executor's, None when no tag says it.
+        refused: it gives an executor or command that cannot be read, which has been reported.
+        dated: the command stands at the task itself, as in older files.
+        resources: by resource, quantities as text.
+    """
+
+    name: str
+    owner: str
+    where: Where
+    kind: str | None = None
+    command: str | None = None
+    command_where: Where | None = None
+    refused: bool = False
+    dated: bool = False
+    python_version: str | None = None
+    resources: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    data_sets: tuple[Reference, ...] | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    template: Reference | None = None
+
+
+def finish_tasks(reading: Reading) -> dict[str, Task]:
+    """Every task of the file with its templates merged in and its data sets checked, in file order."""
+    flat: dict[str, TaskDraft] = {}
+    for template in reading.templates.values():
+        _flatten(reading, template, flat)
+        _data_sets(reading, template)
+    drafts = [*reading.tasks.values(), *reading.inline.values()]
+    if reading.inline:
+        drafts.sort(key=lambda draft: (draft.where.line or 0, draft.where.column or 0))
+    tasks = {}
+    for draft in drafts:
+        if draft.template is not None:
+            base = _base(reading, draft)
+            tasks[draft.name] = _finish(reading, merged(flat[base], draft) if base else draft)
+        else:
+            tasks[draft.name] = _finish(reading, draft)
+    return tasks
+
+
+def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
+    """What `own` says, completed by `base`."""
+    same_executor = own.kind is None or base.kind is None or own.kind == base.kind
+    executor = base if same_executor else own
+    return replace(
+        own,
+        kind=own.kind or executor.kind,
+        command=own.command or executor.command,
+        refused=own.refused or executor.refused,
+        command_where=own.command_where or executor.command_where,
+        dated=own.dated or (own.command is None and executor.dated),
+        python_version=own.python_version or executor.python_version,
+        resources={**base.resources, **own.resources},
+        env={**base.env, **own.env},
+        data_sets=base.data_sets if own.data_sets is None else own.data_sets,
+        retries=base.retries if own.retries is None else own.retries,
+        timeout=base.timeout if own.timeout is None else own.timeout,
+        cron=own.cron or base.cron,
+        timezone=own.timezone or base.timezone,
+    )
+
+
+def resources_of(quantities: Mapping[str, str]) -> Resources:
+    """Quantities by resource as the data type that holds them."""
+    if not quantities:
+        return _NO_RESOURCES
+    extended = {name: value for name, value in quantities.items() if "/" in name}
+    return Resources(
+        cpu=quantities.get("cpu"),
+        memory=quantities.get("memory"),
+        storage=quantities.get("storage"),
+        extended=extended,
+    )
+
+
+_NO_RESOURCES = Resources()
+
+
+def _flatten(reading: Reading, template: TaskDraft, flat: dict[str, TaskDraft]) -> None:
+    """Puts a template and those that it builds on, each with all of its bases, into `flat`."""
+    chain: list[TaskDraft] = []
+    names: list[str] = []
+    current: TaskDraft | None = template
+    while current is not None and current.name not in flat:
+        chain.append(current)
+        names.append(current.name)
+        base = _base(reading, current)
+        if base in names:
+            _refuse_cycle(reading, current, [*names[names.index(base) :], base])
+            base = None
+        current = reading.templates[base] if base else None
+    below = flat[current.name] if current is not None else None
+    for draft in reversed(chain):
+        below = merged(below, draft) if below is not None else draft
+        flat[draft.name] = below
+
+
+def _base(reading: Reading, draft: TaskDraft) -> str | None:
+    if draft.template is None:
+        return None
+    return resolve(reading, draft.template, "template", draft.owner, reading.templates)
+
+
+def _refuse_cycle(reading: Reading, draft: TaskDraft, names: list[str]) -> None:
+    assert draft.template is not None  # noqa: S101  # a cycle is made of references
+    what = f"template {shown(draft.name)} builds on itself."
+    reading.problems.add("AME-E126", draft.template.node, what, why=f"{' -> '.join(names)}.")
+
+
+def _finish(reading: Reading, draft: TaskDraft) -> Task:
+    problems = reading.problems
+    if draft.command is None and not draft.refused:
+        problems.add("AME-E113", draft.where, f"{draft.owner} has no command.", fix=_COMMAND_FIX)
+    elif (draft.kind is None or draft.dated) and not draft.refused:
+        problems.add(
+            "AME-W102",
+            draft.command_where or draft.where,
+            f"{draft.owner} gives its command in an older form.",
+            why="" if draft.kind else "With a requirements.txt it is run as by `!pip`, else as by `!custom`.",
+            fix=_COMMAND_FIX,
+        )
+    if draft.timezone and not draft.cron:
+        what = f"{draft.owner} has a time zone and no schedule."
+        problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
+    return Task(
+        name=draft.name,
+        executor=Executor(
+            kind=cast(Literal["pip", "custom", "auto"], draft.kind or "auto"),
+            command=draft.command or "",
+            python_version=draft.python_version,
+        ),
+        where=draft.where,
+        resources=resources_of(draft.resources),
+        env=draft.env,
+        data_sets=_data_sets(reading, draft),
+        retries=draft.retries or 0,
+        timeout=draft.timeout,
+        schedule=Schedule(cron=draft.cron, timezone=draft.timezone or "UTC") if draft.cron else None,
+    )
+
+
+def _data_sets(reading: Reading, draft: TaskDraft) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for reference in draft.data_sets or ():
+        name = resolve(reading, reference, "data set", draft.owner, reading.data_sets)
+        if name is not None:
+            names[name] = None
+    return tuple(names)

@@ -1,0 +1,114 @@
+"""`load_project`: from a folder or file to a `Project`, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ame.diagnosis import Diagnosis, Refused, Where
+from ame.spec import words
+from ame.spec.data_sets import read_data_sets, refuse_cycles
+from ame.spec.drafts import finish_tasks
+from ame.spec.models import read_models
+from ame.spec.nodes import read_document
+from ame.spec.problems import Problems
+from ame.spec.project import Project
+from ame.spec.reading import Reading
+from ame.spec.scalars import read_name
+from ame.spec.section import Section
+from ame.spec.tasks import read_tasks, read_templates
+
+__all__ = ["find_project_file", "load_project"]
+
+FILE_NAMES = ("ame.yml", "ame.yaml")
+
+
+def load_project(path: Path) -> Project:
+    """Reads and checks a whole AME file.
+
+    Args:
+        path: the file, or the folder that holds it.
+
+    Returns:
+        The project with absolute paths and with what is worth saying in `warnings`, by position.
+
+    Raises:
+        Refused: with every error of the file, by position.
+    """
+    file = find_project_file(path)
+    with _collector_paused():
+        return _load(file)
+
+
+def find_project_file(path: Path) -> Path:
+    """The absolute path of the AME file that `path` is, or that lies in the folder `path`.
+
+    Raises:
+        Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
+    if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir() raises where a folder may not be entered
+        if os.path.lexists(path):
+            return path
+        raise _refused("AME-E101", path, "there is no such file or folder.")
+    found = [path / name for name in FILE_NAMES if os.path.lexists(path / name)]
+    if not found:
+        fix = "Name the folder of a project, or begin one with an ame.yml of one line: `name: my-project`."
+        raise _refused("AME-E101", path, f"this folder holds neither {' nor '.join(FILE_NAMES)}.", fix)
+    if len(found) > 1:
+        what = f"this folder holds both {' and '.join(FILE_NAMES)}, and it is not clear which one counts."
+        raise _refused("AME-E103", path, what, "Remove one of them, or name the file.")
+    return found[0]
+
+
+def _load(file: Path) -> Project:
+    problems = Problems(_as_typed(file))
+    root = read_document(file, problems.file)
+    section = Section(problems, root, words.PROJECT, "the project")
+    section.require("name")
+    reading = Reading(problems, project=section.read("name", read_name))
+    read_templates(reading, section)
+    read_tasks(reading, section)
+    read_data_sets(reading, section)
+    models = read_models(reading, section)
+    tasks = finish_tasks(reading)
+    refuse_cycles(problems, tasks, reading.data_sets)
+    problems.refuse_errors()
+    return Project(
+        name=reading.project or "",
+        folder=file.parent,
+        file=file,
+        models=models,
+        tasks=tasks,
+        data_sets=reading.data_sets,
+        warnings=problems.warnings(),
+    )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without the cyclic garbage collector.
+
+    A node graph is a hundred thousand objects that all live until the end and hold no cycles; looking
+    for garbage among them takes three times as long as making and reading them.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _refused(code: str, path: Path, what: str, fix: str = "") -> Refused:
+    return Refused(Diagnosis(code=code, where=Where(_as_typed(path)), what=what, fix=fix))
+
+
+def _as_typed(path: Path) -> str:
+    """Relative to the working directory when it lies below it, as a user types it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

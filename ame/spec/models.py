@@ -1,0 +1,176 @@
+"""Reading `models`: training, validation, comparison, promotion, deployment."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from ame.spec import words
+from ame.spec.abtest import read_ab_test
+from ame.spec.cron import read_cron, read_timezone
+from ame.spec.drafts import resources_of
+from ame.spec.entries import mapping_entries, text_of
+from ame.spec.problems import shown
+from ame.spec.project import (
+    AbTestSection,
+    Deployment,
+    Model,
+    Promotion,
+    Schedule,
+    Threshold,
+    Validation,
+)
+from ame.spec.reading import Reading, owner_of, take_name
+from ame.spec.scalars import read_image
+from ame.spec.section import Section
+from ame.spec.tasks import read_resources, read_task_use
+
+__all__ = ["read_models"]
+
+MOST_REPLICAS = 1000
+_STRATEGIES = ("abTest", "always", "never")
+
+
+def read_models(reading: Reading, project: Section) -> dict[str, Model]:
+    """Reads `models`, once `tasks` and `dataSets` are known; the tasks inline in it join the reading's."""
+    models: dict[str, Model] = {}
+    for node in project.items("models"):
+        section = Section(reading.problems, node, words.MODEL, owner_of(node, "model"))
+        name = take_name(section, models, "model")
+        model = _model(reading, section, name or "")
+        if name is not None:
+            models[name] = model
+    return models
+
+
+def _model(reading: Reading, section: Section, name: str) -> Model:
+    if section.choice("type", ("mlflow", "Mlflow", "MLflow")) is not None:
+        what = f"'type' of {section.owner} has no effect."
+        section.error("AME-W104", "type", what, why="Every model is a registered model of MLflow.")
+    training, schedule = _training(reading, section, name)
+    validation = _validation(reading, section, name)
+    ab_test = read_ab_test(reading, section)
+    return Model(
+        name=name,
+        where=section.where(),
+        promotion=_promotion(section, validation, ab_test),
+        training=training,
+        schedule=schedule,
+        validation=validation,
+        ab_test=ab_test,
+        deployment=_deployment(section),
+    )
+
+
+def _training(reading: Reading, model: Section, name: str) -> tuple[str | None, Schedule | None]:
+    training = model.section("training", words.TRAINING, f"training of {model.owner}")
+    if training is None:
+        return None, None
+    training.require("task")
+    task = read_task_use(reading, training, "task", f"{name}.training")
+    cron = training.read("schedule", read_cron)
+    timezone = training.read("timezone", read_timezone)
+    if timezone and not training.given("schedule"):
+        what = f"{training.owner} has a time zone and no schedule."
+        training.error("AME-E129", "timezone", what, fix="Add `schedule`, or leave `timezone` out.")
+    return task, Schedule(cron=cron, timezone=timezone or "UTC") if cron else None
+
+
+def _validation(reading: Reading, model: Section, name: str) -> Validation | None:
+    inline_name = f"{name}.validation"
+    if "validationTask" in model:
+        if "validation" in model:
+            what = f"{model.owner} has both 'validation' and 'validationTask', which mean the same."
+            model.error("AME-E110", "validationTask", what, fix="Keep 'validation'.")
+        what = f"'validationTask' of {model.owner} is an older form."
+        model.error("AME-W102", "validationTask", what, fix="Write `validation: {task: ...}`.")
+        if model.require("validationTask"):
+            return Validation(task=read_task_use(reading, model, "validationTask", inline_name))
+    section = model.section("validation", words.VALIDATION, f"validation of {model.owner}")
+    if section is None:
+        return None
+    if not section.given("task") and not section.given("thresholds"):
+        what = f"{section.owner} checks nothing: it has neither 'task' nor 'thresholds'."
+        section.error("AME-E113", None, what, fix="Add one of them, or leave 'validation' out.")
+    task = read_task_use(reading, section, "task", inline_name)
+    return Validation(task=task, thresholds=_thresholds(section))
+
+
+def _thresholds(section: Section) -> tuple[Threshold, ...]:
+    found = []
+    entry = section.entries.get("thresholds")
+    if entry is None:
+        return ()
+    owner = f"'thresholds' of {section.owner}"
+    for metric, bounds in mapping_entries(section.problems, entry.value, owner):
+        threshold = Section(
+            section.problems,
+            bounds.value,
+            words.THRESHOLD,
+            f"the threshold {shown(metric)} of {section.owner}",
+        )
+        low = threshold.number("min") if threshold.given("min") else None
+        high = threshold.number("max") if threshold.given("max") else None
+        if threshold.sound and not threshold.given("min") and not threshold.given("max"):
+            section.problems.add("AME-E113", bounds.key, f"{threshold.owner} has neither 'min' nor 'max'.")
+        if low is not None and high is not None and low > high:
+            threshold.error("AME-E129", "min", f"'min' of {threshold.owner} is above its 'max'.")
+        where = section.problems.where(bounds.key)
+        found.append(Threshold(metric=metric, where=where, minimum=low, maximum=high))
+    return tuple(found)
+
+
+def _promotion(model: Section, validation: Validation | None, ab_test: AbTestSection | None) -> Promotion:
+    section = model.section("promotion", words.PROMOTION, f"promotion of {model.owner}")
+    strategy = first = None
+    if section is not None:
+        strategy = section.choice("strategy", _STRATEGIES, withheld=words.WITHHELD_STRATEGIES)
+        first = section.choice("firstVersion", ("validated", "never"), withheld=words.WITHHELD_FIRST_VERSIONS)
+        if strategy == "abTest" and "abTest" not in model:
+            what = f"{model.owner} is promoted by an A/B test and has no 'abTest'."
+            fix = "Add `abTest` with at least `data` and `label`, or choose another strategy."
+            section.error("AME-E129", "strategy", what, fix=fix)
+    explicit = section is not None and section.given("strategy")
+    if not explicit:
+        strategy = "abTest" if ab_test else "always" if validation else "never"
+        if strategy == "never":
+            model.error(
+                "AME-W103",
+                None,
+                f"no version of {model.owner} will be promoted.",
+                why="Nothing decides: it has neither 'abTest' nor 'validation'.",
+                fix="Add one of them, or write `promotion: {strategy: never}` if that is meant.",
+            )
+    return Promotion(
+        strategy=cast(Literal["abTest", "always", "never"], strategy or "never"),
+        first_version=cast(Literal["validated", "never"], first or "validated"),
+        explicit=explicit,
+    )
+
+
+def _deployment(model: Section) -> Deployment | None:
+    section = model.section("deployment", words.DEPLOYMENT, f"deployment of {model.owner}")
+    if section is None:
+        return None
+    what = f"'deployment' of {model.owner} is read and checked, and has no effect yet."
+    model.error("AME-W104", "deployment", what, why="This release deploys no models.")
+    return Deployment(
+        replicas=section.integer("replicas", low=0, high=MOST_REPLICAS, default=1),
+        resources=resources_of(read_resources(section)),
+        image=section.read("image", read_image),
+        enable_tls=section.boolean("enableTls", default=True),
+        ingress_annotations=_annotations(section),
+        auto_deploy=section.boolean("autoDeploy", default=True),
+    )
+
+
+def _annotations(section: Section) -> dict[str, str]:
+    entry = section.entries.get("ingressAnnotations")
+    if entry is None:
+        return {}
+    owner = f"'ingressAnnotations' of {section.owner}"
+    found = {}
+    for word, annotation in mapping_entries(section.problems, entry.value, owner):
+        value = text_of(section.problems, annotation.value, f"{shown(word)} of {owner}")
+        if value is not None:
+            found[word] = value
+    return found

@@ -1,0 +1,94 @@
+"""The problems of one file, collected on the way so that a user sees all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import yaml
+
+from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
+
+__all__ = ["Problems", "Unreadable", "listed", "shown"]
+
+_SHOWN = 60
+_LISTED = 10
+# Each look for a near name reads all known ones; a file of ten thousand wrong names stays fast.
+_MOST_HINTS = 100
+
+
+class Unreadable(Exception):
+    """A value that cannot be read; whoever knows its place turns it into a diagnosis.
+
+    Attributes:
+        code: of the diagnosis.
+        why: whole sentences.
+        fix: whole sentences; may be empty.
+    """
+
+    def __init__(self, code: str, why: str, fix: str = "") -> None:
+        super().__init__(code, why, fix)
+        self.code = code
+        self.why = why
+        self.fix = fix
+
+
+class Problems:
+    """Errors and warnings of one file; one kind of mistake in one place is reported once.
+
+    The same place is read several times when an anchor is used several times.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[tuple[str, Where], Diagnosis] = {}
+        self._hints = 0
+
+    def where(self, node: yaml.Node) -> Where:
+        mark = node.start_mark
+        return Where(self.file, mark.line + 1, mark.column + 1)
+
+    def add(self, code: str, place: yaml.Node | Where, what: str, why: str = "", fix: str = "") -> None:
+        where = place if isinstance(place, Where) else self.where(place)
+        diagnosis = Diagnosis(code=code, where=where, what=what, why=why, fix=fix)
+        self._found.setdefault((code, where), diagnosis)
+
+    def near(self, wrong: str, known: Iterable[str]) -> str:
+        """`did_you_mean`, for the first hundred questions and for words of a sensible length."""
+        if self._hints >= _MOST_HINTS or len(wrong) > _SHOWN:
+            return ""
+        self._hints += 1
+        return did_you_mean(wrong, known)
+
+    def errors(self) -> tuple[Diagnosis, ...]:
+        return self._sorted(warnings=False)
+
+    def warnings(self) -> tuple[Diagnosis, ...]:
+        return self._sorted(warnings=True)
+
+    def refuse_errors(self) -> None:
+        """Raises Refused with every error found so far, by position."""
+        if errors := self.errors():
+            raise Refused(*errors)
+
+    def _sorted(self, *, warnings: bool) -> tuple[Diagnosis, ...]:
+        chosen = (d for d in self._found.values() if d.is_warning is warnings)
+        return tuple(sorted(chosen, key=_position))
+
+
+def _position(diagnosis: Diagnosis) -> tuple[int, int, str]:
+    where = diagnosis.where
+    return (where.line or 0, where.column or 0, diagnosis.code) if where else (0, 0, diagnosis.code)
+
+
+def shown(text: str) -> str:
+    """A piece of the file in quotes: on one line, printable, and not too long."""
+    short = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short) + "'"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b, c`, cut after ten with the number of those that are left out."""
+    every = list(names)
+    rest = len(every) - _LISTED
+    text = ", ".join(every[:_LISTED])
+    return f"{text} and {rest} more" if rest > 0 else text

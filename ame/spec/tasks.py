@@ -1,0 +1,286 @@
+"""Reading `tasks`, `templates`, and the places where a task or a reference to one may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from ame.spec import words
+from ame.spec.cron import read_cron, read_timezone
+from ame.spec.drafts import TaskDraft
+from ame.spec.entries import mapping_entries, wrong_kind
+from ame.spec.nodes import is_null
+from ame.spec.problems import shown
+from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
+from ame.spec.scalars import (
+    read_bytes,
+    read_command,
+    read_count,
+    read_cpu,
+    read_duration,
+    read_env_name,
+    read_name,
+    read_python_version,
+)
+from ame.spec.section import Section
+
+__all__ = ["read_resources", "read_task_use", "read_tasks", "read_templates"]
+
+MOST_RETRIES = 100
+_ENV_FORM = "Write `env: [{key: MODE, val: fast}]`."
+_EXECUTOR_FORM = "Write `executor: !pip {command: python train.py}`."
+
+
+def read_tasks(reading: Reading, project: Section) -> None:
+    """Reads `tasks`: a list, or the older mapping of names to tasks."""
+    entry = project.entries.get("tasks")
+    if entry is not None and isinstance(entry.value, yaml.MappingNode) and not entry.value.tag:
+        reading.problems.add(
+            "AME-W102",
+            entry.key,
+            "'tasks' is a mapping of names, which is an older form.",
+            fix="Write a list: `- name: ...`.",
+        )
+        _read_named_tasks(reading, entry.value)
+        return
+    for node in project.items("tasks"):
+        section = Section(reading.problems, node, words.TASK, owner_of(node, "task"))
+        name = take_name(section, reading.tasks, "task")
+        draft = _draft(reading, section, name or "")
+        if name is not None:
+            reading.tasks[name] = draft
+
+
+def read_templates(reading: Reading, project: Section) -> None:
+    """Reads `templates`: a list of partial tasks."""
+    for node in project.items("templates"):
+        section = Section(reading.problems, node, words.TASK, owner_of(node, "template"))
+        name = take_name(section, reading.templates, "template")
+        draft = _draft(reading, section, name or "")
+        if name is not None:
+            reading.templates[name] = draft
+
+
+def read_task_use(reading: Reading, section: Section, key: str, inline_name: str) -> str | None:
+    """The name of the task that stands under a key: referred to, or defined there.
+
+    Args:
+        inline_name: the name that a task defined there gets, unless it gives one.
+    """
+    entry = section.entries.get(key)
+    if entry is None or is_null(entry.value):
+        return None
+    node = entry.value
+    problems = reading.problems
+    if isinstance(node, yaml.ScalarNode):
+        what = f"'{key}' of {section.owner} must be a task or a reference, but here stands a text."
+        problems.add("AME-E112", node, what, fix=f"Did you mean '{key}: {{taskRef: {node.value[:60]}}}'?")
+        return None
+    found = [word for word, _ in mapping_entries(problems, node, f"'{key}' of {section.owner}")]
+    if "taskRef" in found or "taskref" in found:
+        return _referred(
+            reading, Section(problems, node, words.REFERENCE, f"'{key}' of {section.owner}"), section
+        )
+    inline = Section(problems, node, words.TASK, f"task '{inline_name}'")
+    name = inline.read("name", read_name) or inline_name
+    if name in reading.inline or name in reading.tasks:
+        inline.error("AME-E115", "name", f"two tasks have the name {shown(name)}.", fix="Rename one of them.")
+    reading.inline[name] = _draft(reading, inline, name)
+    return name
+
+
+def read_resources(section: Section, key: str = "resources") -> dict[str, str]:
+    """The quantities under a key, by resource, as they stand in the file."""
+    resources = section.section(key, words.RESOURCES)
+    if resources is None:
+        return {}
+    found: dict[str, str] = {}
+    for word in resources.entries:
+        reader = {"cpu": read_cpu, "memory": read_bytes, "storage": read_bytes}.get(word, read_count)
+        quantity = resources.read(word, reader)
+        if quantity is not None:
+            found[word] = quantity
+    return found
+
+
+def _referred(reading: Reading, reference: Section, owner: Section) -> str | None:
+    entry = reference.entries.get("taskRef")
+    if entry is None:
+        return None
+    target = read_reference(reading.problems, entry.value, f"'taskRef' of {owner.owner}")
+    return resolve(reading, target, "task", owner.owner, reading.tasks) if target else None
+
+
+def _read_named_tasks(reading: Reading, node: yaml.MappingNode) -> None:
+    for word, entry in mapping_entries(reading.problems, node, "'tasks'"):
+        section = Section(reading.problems, entry.value, words.TASK, f"task {shown(word)}")
+        name = section.interpret(entry.key, "the name", word, read_name)
+        said = section.text("name")
+        if said is not None and said != word:
+            section.error("AME-E129", "name", f"{section.owner} says that its name is {shown(said)}.")
+        draft = _draft(reading, section, word)
+        if name is not None:
+            reading.tasks[name] = draft
+
+
+def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
+    owner = section.owner
+    said: dict[str, Any] = dict(_executor(section)) if _says_command(section) else {}
+    if not section.sound:
+        said["refused"] = True
+    if section.given("projectid"):
+        _check_project(reading, section)
+    template = section.entries.get("fromTemplate")
+    if template is not None and section.given("fromTemplate"):
+        said["template"] = read_reference(section.problems, template.value, f"'fromTemplate' of {owner}")
+    if "triggers" in section:
+        triggers = section.section("triggers", words.TRIGGERS)
+        if triggers is not None:
+            said["cron"] = triggers.read("schedule", read_cron)
+            said["timezone"] = triggers.read("timezone", read_timezone)
+    if "resources" in section:
+        said["resources"] = read_resources(section)
+    if "env" in section:
+        said["env"] = dict(_env(section))
+    if section.given("dataSets"):
+        said["data_sets"] = tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
+    if section.given("retries"):
+        said["retries"] = section.integer("retries", low=0, high=MOST_RETRIES, default=0)
+    if section.given("timeout"):
+        said["timeout"] = section.read("timeout", read_duration)
+    return TaskDraft(name=name, owner=owner, where=section.where(), **said)
+
+
+def _says_command(section: Section) -> bool:
+    return any(section.given(key) for key in ("executor", "runcommand", "command"))
+
+
+def _executor(section: Section) -> Iterator[tuple[str, object]]:
+    """The fields of a draft that the executor, or the command of an older file, gives."""
+    given = [key for key in ("executor", "runcommand", "command") if section.given(key)]
+    if len(given) > 1:
+        what = f"{section.owner} has both '{given[0]}' and '{given[1]}', which mean the same."
+        fix = "Keep 'executor'." if given[0] == "executor" else _EXECUTOR_FORM
+        section.error("AME-E110", given[1], what, fix=fix)
+    if given[0] != "executor":
+        command = section.read(given[0], read_command)
+        yield "command", command
+        yield "refused", command is None
+        yield "command_where", section.where(given[0])
+        yield "dated", True
+        return
+    kind, node = _executor_kind(section, section.entries["executor"].value)
+    yield "kind", kind
+    if node is None:
+        yield "refused", True
+        return
+    executor = Section(section.problems, node, words.EXECUTOR, f"the executor of {section.owner}")
+    command = executor.read("command", read_command)
+    yield "command", command
+    yield "command_where", executor.where("command")
+    yield "refused", command is None and executor.given("command")
+    yield "python_version", executor.read("pythonVersion", read_python_version)
+
+
+def _executor_kind(section: Section, node: yaml.Node) -> tuple[str | None, yaml.Node | None]:
+    """An executor's kind and the mapping of its fields: `!pip {...}`, `{pip: {...}}` or `{...}`."""
+    problems = section.problems
+    if not isinstance(node, yaml.MappingNode):
+        if node.tag.startswith("!") and not _is_bare_tag(node):
+            what = f"the executor of {section.owner} must be a mapping, but after its tag stands a text."
+            problems.add("AME-E112", node, what, fix=_EXECUTOR_FORM)
+        elif node.tag.startswith("!"):
+            if _known_kind(section, node, node.tag[1:]):
+                problems.add("AME-E113", node, f"{section.owner} has no command.", fix=_EXECUTOR_FORM)
+        else:
+            wrong_kind(
+                problems, node, f"the executor of {section.owner}", "a mapping with a tag", _EXECUTOR_FORM
+            )
+        return None, None
+    if node.tag.startswith("!"):
+        kind = _known_kind(section, node, node.tag[1:])
+        return kind, _untagged(node) if kind else None
+    if len(node.value) == 1:
+        key, value = node.value[0]
+        word = key.value if isinstance(key, yaml.ScalarNode) else None
+        if isinstance(word, str) and (word in words.EXECUTOR_KINDS or word in words.WITHHELD_EXECUTORS):
+            kind = _known_kind(section, key, word)
+            return kind, value if kind else None
+    return None, node
+
+
+def _known_kind(section: Section, node: yaml.Node, word: str) -> str | None:
+    problems = section.problems
+    if word in words.EXECUTOR_KINDS:
+        return word
+    if word in words.WITHHELD_EXECUTORS:
+        section.withhold(node, f"the executor '!{word}'", words.WITHHELD_EXECUTORS[word])
+    else:
+        problems.add(
+            "AME-E131",
+            node,
+            f"{section.owner} has the unknown executor {shown('!' + word)}.",
+            why="Known executors: !pip, !custom.",
+            fix=problems.near("!" + word, [f"!{kind}" for kind in words.EXECUTOR_KINDS]),
+        )
+    return None
+
+
+def _is_bare_tag(node: yaml.Node) -> bool:
+    """A tag with nothing behind it."""
+    return isinstance(node, yaml.ScalarNode) and not node.value
+
+
+def _untagged(node: yaml.MappingNode) -> yaml.MappingNode:
+    return yaml.MappingNode("", node.value, node.start_mark, node.end_mark, node.flow_style)
+
+
+def _env(section: Section) -> Iterator[tuple[str, str]]:
+    entry = section.entries["env"]
+    problems = section.problems
+    if isinstance(entry.value, yaml.MappingNode):
+        nodes = _single_env(section, entry.value)
+    else:
+        nodes = section.items("env")
+    seen: set[str] = set()
+    for node in nodes:
+        variable = Section(problems, node, words.ENV_ENTRY, f"a variable of {section.owner}")
+        if isinstance(node, yaml.MappingNode):
+            variable.require("key", "val")
+        name = variable.read("key", read_env_name)
+        value = variable.text("val")
+        if name in seen:
+            what = f"{section.owner} gives the variable {shown(str(name))} twice."
+            variable.error("AME-E115", "key", what)
+        elif name is not None and value is not None:
+            seen.add(name)
+            yield name, value
+
+
+def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
+    """The older form with one variable as a mapping; a mapping of names to values is refused."""
+    problems = section.problems
+    words_ = {word for word, _ in mapping_entries(problems, node, f"'env' of {section.owner}")}
+    if not words_ & {"key", *words.ENV_ENTRY.older}:
+        wrong_kind(problems, node, f"'env' of {section.owner}", "a list of {key, val}", _ENV_FORM)
+        return []
+    problems.add(
+        "AME-W102",
+        section.entries["env"].key,
+        f"'env' of {section.owner} is one mapping, which is an older form.",
+        fix="Write a list: `- {key: ..., val: ...}`.",
+    )
+    return [node]
+
+
+def _check_project(reading: Reading, section: Section) -> None:
+    said = section.text("projectid")
+    if said is not None and reading.project is not None and said != reading.project:
+        what = f"{section.owner} says that it is of project {shown(said)}."
+        why = f"The file is of project {shown(reading.project)}."
+        section.error("AME-E129", "projectid", what, why, "Leave 'projectid' out.")
+        return
+    what = f"'projectid' of {section.owner} is an older form."
+    section.error("AME-W102", "projectid", what, fix="Leave it out; the project's name stands at the top.")

@@ -1,0 +1,142 @@
+"""Every word of the AME file: what is read, older spellings, and what this release does not carry out."""
+
+from __future__ import annotations
+
+from ame.spec.section import Shape
+
+__all__ = [
+    "AB_TEST",
+    "AB_TEST_DATA",
+    "DATA_SET",
+    "DEPLOYMENT",
+    "ENV_ENTRY",
+    "EXECUTOR",
+    "EXECUTOR_KINDS",
+    "MARGIN",
+    "MODEL",
+    "NAMED",
+    "PROJECT",
+    "PROMOTION",
+    "REFERENCE",
+    "RESOURCES",
+    "SCORING",
+    "TASK",
+    "THRESHOLD",
+    "TRAINING",
+    "TRIGGERS",
+    "VALIDATION",
+    "WITHHELD_ENGINES",
+    "WITHHELD_EXECUTORS",
+    "WITHHELD_FIRST_VERSIONS",
+    "WITHHELD_SCORING",
+    "WITHHELD_STRATEGIES",
+]
+
+
+def _keys(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SOURCE = "Tasks run from the folder that the file is in; leave it out."
+_SECRETS = "Set the variable in the environment that `ame run` is started in."
+_ARTIFACTS = "Log files that must be kept to MLflow from the task's command."
+_TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
+
+PROJECT = Shape(
+    _keys("name models tasks templates dataSets"),
+    older={
+        "projectid": "name",
+        "project": "name",
+        "projectname": "name",
+        "projectName": "name",
+        "data_sets": "dataSets",
+    },
+    withheld={
+        "source": _SOURCE,
+        "enableTriggers": "A schedule is active once it is deployed; leave it out.",
+    },
+)
+
+TASK = Shape(
+    _keys("name executor resources env dataSets retries timeout triggers fromTemplate"),
+    older={"environment": "env", "templateRef": "fromTemplate"},
+    withheld={
+        "pipeline": "Make each step a task, and let the later ones need a data set that the earlier make.",
+        "secrets": _SECRETS,
+        "artifacts": _ARTIFACTS,
+        "artifactCfg": _ARTIFACTS,
+        "source": _SOURCE,
+        "taskType": _TASK_TYPE,
+        "task_type": _TASK_TYPE,
+    },
+    dated=_keys("runcommand command projectid"),
+)
+REFERENCE = Shape(_keys("taskRef"), older={"taskref": "taskRef"})
+NAMED = Shape(_keys("name project"))
+EXECUTOR = Shape(
+    _keys("pythonVersion command"),
+    withheld={"image": "The image is chosen by the work pool, for every task of it."},
+)
+EXECUTOR_KINDS = ("pip", "custom")
+WITHHELD_EXECUTORS = {
+    "poetry": "Export the lock with `poetry export -o requirements.txt` and write `!pip`.",
+    "pipenv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
+    "pipEnv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
+    "mlflow": "Write `!pip` with the command of the MLproject's entry point.",
+    "uv": "Export the lock with `uv export -o requirements.txt` and write `!pip`.",
+}
+RESOURCES = Shape(
+    _keys("cpu memory storage"),
+    older={"gpus": "nvidia.com/gpu"},
+    domains=True,
+    withheld={"vram": "Choose a node with enough of it through the work pool."},
+)
+ENV_ENTRY = Shape(_keys("key val"), older={"name": "key", "envkey": "key", "value": "val"})
+TRIGGERS = Shape(_keys("schedule timezone"))
+DATA_SET = Shape(_keys("name path task size"), older={"taskref": "taskRef"}, dated=_keys("taskRef"))
+
+MODEL = Shape(
+    _keys("name training validation abTest promotion deployment"), dated=_keys("type validationTask")
+)
+TRAINING = Shape(_keys("task schedule timezone"))
+VALIDATION = Shape(_keys("task thresholds"))
+THRESHOLD = Shape(_keys("min max"))
+AB_TEST = Shape(
+    _keys(
+        "data label features entity primary guardrails metrics alpha power threshold minPositives scoring "
+        "resources engine"
+    ),
+    withheld={
+        "slices": "Only all rows together decide.",
+        "looks": "Each comparison spends the whole of alpha; replace the holdout after a promotion.",
+        "design": "Both models score the same rows.",
+    },
+)
+AB_TEST_DATA = Shape(
+    _keys("dataSet path"),
+    withheld={"uri": "Make it a data set whose task downloads the file, and name it with `dataSet`."},
+)
+MARGIN = Shape(_keys("metric margin"))
+SCORING = Shape(_keys("environment"))
+PROMOTION = Shape(
+    _keys("strategy firstVersion"),
+    withheld={"metric": "Write an `abTest` with this metric as `primary`."},
+)
+DEPLOYMENT = Shape(
+    _keys("replicas resources image enableTls ingressAnnotations autoDeploy"),
+    older={
+        "deploy": "autoDeploy",
+        "enable_tls": "enableTls",
+        "ingress_annotations": "ingressAnnotations",
+    },
+    withheld={"runtime": ""},
+    idle={"auto_train": "A training starts by its schedule or by hand."},
+)
+
+WITHHELD_STRATEGIES = {
+    "metric": "Write an `abTest` with this metric as `primary` and `strategy: abTest`.",
+    "approval": "Write `strategy: never` and promote by hand.",
+}
+WITHHELD_FIRST_VERSIONS = {"approval": "Write `firstVersion: never` and promote by hand."}
+WITHHELD_SCORING = {"training": "Write `environment: model`."}
+WITHHELD_ENGINES = {"spark": "Write `engine: local`, which reads the scores in batches."}

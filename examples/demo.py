@@ -1,0 +1,100 @@
+"""`make demo`: four nights of examples/flight-delays, each a retraining, in one go.
+
+What a schedule would do month after month, with the servers started once. A night is nothing but
+variables for the project's tasks; what becomes of each version is decided from its numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ame.cli._console import number, say
+from ame.cli._outcomes import recorded_test, report_path
+from ame.cli._session import session
+from ame.cli.run import run_names
+from ame.diagnosis import Refused
+from ame.local import home_of
+from ame.spec import load_project
+
+PROJECT = Path(__file__).parent / "flight-delays"
+MODEL = "arrival-delay"
+NIGHTS = [
+    ("a first, simple model", {"AS_OF": "2013-07", "RECIPE": "linear", "SEED": "0"}),
+    ("a better learner", {"AS_OF": "2013-08", "RECIPE": "boosting", "SEED": "0"}),
+    ("another seed, one more month", {"AS_OF": "2013-09", "RECIPE": "boosting", "SEED": "1"}),
+    ("a new feature, with a bug", {"AS_OF": "2013-10", "RECIPE": "boosting_board", "SEED": "0"}),
+]
+
+
+def main() -> None:
+    started = time.monotonic()
+    project = load_project(PROJECT)
+    _begin_afresh(home_of(project.folder, project.name).root)
+    nights: list[tuple[str, dict[str, Any], Path | None]] = []
+    with session(project, {}) as (_, work):
+        for count, (title, env) in enumerate(NIGHTS, 1):
+            variables = " ".join(f"{name}={value}" for name, value in env.items())
+            say(f"\n=== night {count} of {len(NIGHTS)}: {title} ({variables})")
+            (report,) = run_names(replace(work, env=env), [("model", MODEL)])
+            if report["model"] is None:
+                sys.exit(report["message"])
+            version = work.registry.version(MODEL, report["model"]["version"])
+            recorded = recorded_test(work.registry, version)
+            nights.append((title, report["model"], report_path(work.home, recorded) if recorded else None))
+    _print(nights)
+    print(f"\nfour nights in {time.monotonic() - started:.0f} s")
+    print(f"both UIs on what they left:  .venv/bin/ame ui {os.path.relpath(PROJECT)}")
+
+
+def _begin_afresh(home: Path) -> None:
+    """Put the state of an earlier demo aside, so that each shows the same story from its beginning."""
+    if home.exists():
+        before = home.with_name(".ame.previous")
+        if before.exists():
+            import shutil
+
+            shutil.rmtree(before)
+        home.rename(before)
+        say(f"an earlier demo's state is now in {before}")
+
+
+def _print(nights: list[tuple[str, dict[str, Any], Path | None]]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    table = Table(title="roc_auc on the newest month: challenger against champion", show_lines=True)
+    for column in ("night", "v", "champion", "challenger", "difference", "95 % interval", "p", "decision", "why"):
+        table.add_column(column, overflow="fold", ratio=3 if column == "why" else None)
+    for title, outcome, _ in nights:
+        found = outcome["metrics"].get("roc_auc", {})
+        low, high = found.get("interval") or (None, None)
+        against = f" (v{outcome['champion']})" if outcome["champion"] else ""
+        table.add_row(
+            title,
+            outcome["version"],
+            number(found.get("champion"), ".4f") + against,
+            number(found.get("challenger"), ".4f"),
+            number(found.get("difference")),
+            f"{number(low)}\n{number(high)}",
+            number(found.get("pValue"), ".2g"),
+            outcome["decision"] or outcome["state"],
+            outcome["why"],
+        )
+    console.print(table)
+    print("\nreports, with ROC curves, the distribution of the difference and calibration:")
+    for _, outcome, report in nights:
+        if report:
+            print(f"  v{outcome['version']}: {report}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Refused as refused:
+        sys.exit(str(refused))

@@ -1,0 +1,293 @@
+"""A file that uses everything of the canonical form, and what becomes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from ame.diagnosis import Refused, Where
+from ame.gate.config import ABTest, Margin
+from ame.spec import (
+    AbTestSection,
+    DataSet,
+    Deployment,
+    Executor,
+    Promotion,
+    Resources,
+    Schedule,
+    Task,
+    Threshold,
+    Validation,
+    find_project_file,
+    load_project,
+)
+
+FILE = """\
+name: flight-delays
+models:
+  - name: arrival-delay
+    training:
+      task: {taskRef: train}
+      schedule: "0 3 * * *"
+      timezone: Europe/Berlin
+    validation:
+      task: {taskRef: validate}
+      thresholds:
+        roc_auc: {min: 0.62}
+        log_loss: {min: 0, max: 7e-1}
+    abTest:
+      data: {dataSet: holdout}
+      label: late
+      features: [origin, carrier]
+      entity: tailnum
+      primary: {metric: brier, margin: 0.002}
+      guardrails:
+        - {metric: log_loss, margin: 0.005}
+      metrics: [accuracy]
+      alpha: 0.01
+      power: 0.9
+      threshold: 0.3
+      minPositives: 50
+      scoring: {environment: current}
+      resources: {cpu: 2, memory: 8G}
+      engine: local
+    promotion: {strategy: abTest, firstVersion: never}
+    deployment:
+      replicas: 2
+      resources: {memory: 2G, cpu: 1}
+      image: registry/serve:1
+      enableTls: no
+      ingressAnnotations: {nginx/size: 8m}
+      autoDeploy: off
+tasks:
+  - name: train
+    fromTemplate: gpu
+    executor: !pip {pythonVersion: 3.10, command: python train.py}
+    resources: {cpu: 500m, storage: 30Gi}
+    env: [{key: MODE, val: fast}, {key: FLAG, val: no}]
+    dataSets: [flights, flight-delays.holdout]
+    retries: 2
+    timeout: 1h30m
+    triggers: {schedule: "*/15 0 1,15 jan-mar MON"}
+  - name: validate
+    executor: !custom {command: python validate.py}
+dataSets:
+  - {name: flights, path: ./data/flights/, size: 1G}
+  - name: holdout
+    path: data/holdout
+    task:
+      executor: !pip {command: make holdout}
+templates:
+  - {name: gpu, resources: {nvidia.com/gpu: 1, cpu: 8}, env: [{key: MODE, val: slow}, {key: A, val: b}]}
+"""
+
+
+def test_every_field_arrives_with_its_type(load):
+    project = load(FILE)
+
+    assert project.name == "flight-delays"
+    assert project.folder == Path.cwd()
+    assert project.file == Path.cwd() / "ame.yml"
+    model = project.models["arrival-delay"]
+    assert model.where == Where("ame.yml", 3, 5)
+    assert (model.training, model.schedule) == ("train", Schedule(cron="0 3 * * *", timezone="Europe/Berlin"))
+    assert model.validation == Validation(
+        task="validate",
+        thresholds=(
+            Threshold(metric="roc_auc", where=Where("ame.yml", 11, 9), minimum=0.62),
+            Threshold(metric="log_loss", where=Where("ame.yml", 12, 9), minimum=0.0, maximum=0.7),
+        ),
+    )
+    assert model.ab_test == AbTestSection(
+        gate=ABTest(
+            label="late",
+            primary=Margin("brier", 0.002),
+            guardrails=(Margin("log_loss", 0.005),),
+            metrics=("accuracy",),
+            entity="tailnum",
+            alpha=0.01,
+            power=0.9,
+            threshold=0.3,
+            min_positives=50,
+        ),
+        where=Where("ame.yml", 14, 7),
+        data_set="holdout",
+        features=("origin", "carrier"),
+        scoring="current",
+        resources=Resources(cpu="2", memory="8G"),
+    )
+    assert model.promotion == Promotion(strategy="abTest", first_version="never", explicit=True)
+    assert model.deployment == Deployment(
+        replicas=2,
+        resources=Resources(cpu="1", memory="2G"),
+        image="registry/serve:1",
+        enable_tls=False,
+        ingress_annotations={"nginx/size": "8m"},
+        auto_deploy=False,
+    )
+    assert project.tasks["train"] == Task(
+        name="train",
+        executor=Executor(kind="pip", command="python train.py", python_version="3.10"),
+        where=Where("ame.yml", 38, 5),
+        resources=Resources(cpu="500m", storage="30Gi", extended={"nvidia.com/gpu": "1"}),
+        env={"MODE": "fast", "A": "b", "FLAG": "no"},
+        data_sets=("flights", "holdout"),
+        retries=2,
+        timeout=5400.0,
+        schedule=Schedule(cron="*/15 0 1,15 jan-mar MON"),
+    )
+    assert project.tasks["validate"].executor == Executor(kind="custom", command="python validate.py")
+    assert project.data_sets["flights"] == DataSet(
+        name="flights", path="data/flights", where=Where("ame.yml", 50, 5), size="1G"
+    )
+    assert project.data_sets["holdout"].task == "holdout.task"
+    assert [warning.code for warning in project.warnings] == ["AME-W104"]
+
+
+def test_tasks_stand_in_the_order_of_the_file_with_inline_ones_among_them(load):
+    project = load(
+        "name: x\n"
+        "models:\n"
+        "  - name: m\n"
+        "    training: {task: {executor: !pip {command: a}}}\n"
+        "    validation: {task: {executor: !pip {command: b}}}\n"
+        "tasks: [{name: t, executor: !pip {command: c}}]\n"
+        "dataSets: [{name: d, path: d, task: {executor: !pip {command: e}, name: own}}]\n"
+    )
+
+    assert [(name, task.name, task.executor.command) for name, task in project.tasks.items()] == [
+        ("m.training", "m.training", "a"),
+        ("m.validation", "m.validation", "b"),
+        ("t", "t", "c"),
+        ("own", "own", "e"),
+    ]
+    assert project.models["m"].training == "m.training"
+    assert project.models["m"].validation == Validation(task="m.validation")
+    assert project.data_sets["d"].task == "own"
+
+
+def test_empty_sections_are_empty(load):
+    project = load("name: piptest\nmodels: \ndataSets:\ntemplates: ~\ntasks: null\n")
+
+    assert (project.models, project.tasks, project.data_sets, project.warnings) == ({}, {}, {}, ())
+
+
+def test_no_scalar_is_read_before_its_field_says_how(load):
+    task = load(
+        "name: 1.10\ntasks:\n"
+        "  - {name: on, executor: !pip {command: yes, pythonVersion: 3.10}, env: [{key: A, val: 0x10},"
+        " {key: B, val: ''}, {key: C, val: 'null'}]}\n"
+    ).tasks["on"]
+
+    assert task.executor == Executor(kind="pip", command="yes", python_version="3.10")
+    assert task.env == {"A": "0x10", "B": "", "C": "null"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ("abTest: {data: {path: h.csv}, label: y}", Promotion(strategy="abTest")),
+        ("validation: {thresholds: {a: {min: 1}}}", Promotion(strategy="always")),
+        (
+            "abTest: {data: {path: h.csv}, label: y}, validation: {thresholds: {a: {min: 1}}}",
+            Promotion(strategy="abTest"),
+        ),
+        ("promotion: {firstVersion: never}, abTest: {data: {path: h.csv}, label: y}",
+         Promotion(strategy="abTest", first_version="never")),
+        ("promotion: {strategy: never}", Promotion(strategy="never", explicit=True)),
+        ("promotion: {strategy: always}", Promotion(strategy="always", explicit=True)),
+    ],
+)  # fmt: skip
+def test_who_decides_follows_from_the_sections_unless_it_is_said(load, sections, expected):
+    project = load(f"name: x\nmodels: [{{name: m, {sections}}}]\n")
+
+    assert project.models["m"].promotion == expected
+    assert project.warnings == ()
+
+
+def test_a_model_that_nothing_decides_about_is_never_promoted_and_the_user_is_told(load):
+    project = load("name: x\nmodels:\n  - name: m\n    promotion:\n")
+
+    assert project.models["m"].promotion == Promotion(strategy="never")
+    (warning,) = project.warnings
+    assert str(warning) == (
+        "AME-W103 ame.yml:3:5 no version of model 'm' will be promoted. Nothing decides: it has neither "
+        "'abTest' nor 'validation'. Add one of them, or write `promotion: {strategy: never}` if that is "
+        "meant."
+    )
+
+
+def test_the_gate_has_its_own_defaults(load):
+    project = load("name: x\nmodels: [{name: m, abTest: {data: {path: h.csv}, label: y}}]\n")
+
+    section = project.models["m"].ab_test
+    assert section is not None
+    assert section.gate == ABTest(label="y")
+    assert (section.data_path, section.data_set, section.scoring) == ("h.csv", None, "model")
+
+
+def test_a_folder_is_named_by_its_file_ame_yaml_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    Path("there/ame.yaml").write_text("name: 'a b'\n")
+
+    with pytest.raises(Refused) as refused:
+        load_project(Path("there"))
+
+    assert str(refused.value).startswith("AME-E114 there/ame.yaml:1:7 'name' of the project is 'a b'. ")
+
+
+def test_a_file_outside_of_the_working_directory_is_named_by_its_absolute_path(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    file = tmp_path / "there" / "ame.yml"
+    file.write_text("name: x\nnmae: y\n")
+    monkeypatch.chdir(tmp_path / "here")
+
+    with pytest.raises(Refused) as refused:
+        load_project(Path("../there"))
+
+    assert str(refused.value) == (
+        f"AME-E109 {file}:2:1 the project has the unknown key 'nmae'. Known keys: dataSets, models, name, "
+        "tasks, templates. Did you mean 'name'?"
+    )
+
+
+class TestFindProjectFile:
+    def test_both_names_are_found(self, tmp_path):
+        (tmp_path / "ame.yaml").touch()
+
+        assert find_project_file(tmp_path) == tmp_path / "ame.yaml"
+        assert find_project_file(tmp_path / "ame.yaml") == tmp_path / "ame.yaml"
+
+    def test_two_files_are_refused_by_both_names(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("ame.yml").touch()
+        Path("ame.yaml").touch()
+
+        with pytest.raises(Refused) as refused:
+            find_project_file(Path())
+
+        assert str(refused.value) == (
+            "AME-E103 . this folder holds both ame.yml and ame.yaml, and it is not clear which one counts. "
+            "Remove one of them, or name the file."
+        )
+
+    def test_a_folder_without_a_file(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        with pytest.raises(Refused) as refused:
+            load_project(Path())
+
+        assert str(refused.value) == (
+            "AME-E101 . this folder holds neither ame.yml nor ame.yaml. Name the folder of a project, or "
+            "begin one with an ame.yml of one line: `name: my-project`."
+        )
+
+    @pytest.mark.parametrize("name", ["missing", "missing\0", "x" * 5000])
+    def test_nothing_there(self, tmp_path, monkeypatch, name):
+        monkeypatch.chdir(tmp_path)
+
+        with pytest.raises(Refused) as refused:
+            load_project(Path(name))
+
+        assert str(refused.value) == f"AME-E101 {name} there is no such file or folder."
