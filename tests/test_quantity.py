@@ -47,13 +47,13 @@ GRAMMAR = "A Kubernetes quantity is a number and a suffix, such as 500m, 2, 10G 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "G", "much", "1 G", "1G ", "1..5", "1,5", "--1", "1e", "1e1000", "1Gi5", "0x10", "٣", "1" * 41],
+    ["", "G", "much", "1 G", "1G ", "1..5", "1,5", "--1", "1e1000", "1Gi5", "0x10", "٣", "1" * 41],
 )
 def test_what_is_no_quantity(text):
     with pytest.raises(ValueError) as refused:  # noqa: PT011  # the text is compared whole below
         parse_quantity(text)
 
-    assert str(refused.value) in {GRAMMAR, f"'e' is no suffix of Kubernetes, which has {KNOWN}"}
+    assert str(refused.value) == GRAMMAR
 
 
 KNOWN = "n u m k M G T P E and Ki Mi Gi Ti Pi Ei."
@@ -69,6 +69,7 @@ KNOWN = "n u m k M G T P E and Ki Mi Gi Ti Pi Ei."
         ("10K", "K", " Did you mean '10k'?"),
         ("10MB", "MB", " Did you mean '10M'?"),
         ("10B", "B", " Did you mean '10'?"),
+        ("1e", "e", " Did you mean '1E'?"),
         ("1t", "t", " Did you mean '1T'?"),
         ("2cores", "cores", ""),
     ],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ame.spec import Project
     from flows._work import Work
 
-__all__ = ["session"]
+__all__ = ["send_logs", "session"]
 
 
 @contextlib.contextmanager
@@ -40,7 +40,10 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
 
         work = open_work(str(project.folder), env)
         _clear_leftovers(servers, work)
-        yield servers, work
+        try:
+            yield servers, work
+        finally:
+            send_logs()
 
 
 def _use(servers: Servers, home: Home) -> None:
@@ -85,6 +88,13 @@ def _clear_leftovers(servers: Servers, work: Work) -> None:
         crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
     if orphans or crashed:
         say(f"an earlier command was killed: {crashed} flow runs are Crashed, {orphans} MLflow runs KILLED")
+
+
+def send_logs() -> None:
+    """Send what Prefect still holds of the runs' logs, while its server is up."""
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=5)
 
 
 async def _crash_flow_runs() -> int:

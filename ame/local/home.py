@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,17 +85,32 @@ class Home:
         Raises:
             Refused: AME-E601, when that cannot be done.
         """
-        try:
+        if "?" in str(self.root):
+            raise Refused(
+                Diagnosis(
+                    code="AME-E601",
+                    what=f"the state folder {self.root} has a '?' in its path.",
+                    why="The address of a database cannot hold one.",
+                    fix="Rename the folder, or name another one in AME_HOME.",
+                )
+            )
+        with self.writing():
             for folder in (self.artifacts, self.prefect, self.store, self.work, self.logs, self.leases):
                 folder.mkdir(parents=True, exist_ok=True)
             # The state is nobody's source code: git leaves it alone without an entry in .gitignore.
             (self.root / ".gitignore").write_text("*\n")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Refuse, with AME-E601, when the block cannot write below the root."""
+        try:
+            yield
         except OSError as error:
             raise Refused(
                 Diagnosis(
                     code="AME-E601",
                     what=f"the state folder {self.root} cannot be written.",
-                    why=f"{error.strerror}.",
+                    why=f"{error.strerror or error}.",
                     fix="Make it writable, or name another one in AME_HOME.",
                 )
             ) from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import threading
@@ -19,43 +18,51 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Lease", "current_lease", "end_process_group", "file_lock", "living_leases", "sweep_leases"]
+__all__ = [
+    "Lease",
+    "current_lease",
+    "end_process_group",
+    "file_lock",
+    "is_locked",
+    "living_leases",
+    "locked_file",
+    "sweep_leases",
+]
+
+_PATTERN = "*.lease"
 
 
 class Lease:
-    """Hold a lease in `folder` until `close` or the end of this process."""
+    """Hold a lease in `folder` until `close` or the end of this process.
+
+    Its file is a list that only grows, one `+ LEADER BORN` or `- LEADER` a line: a kill in the middle of
+    a change costs at most the line that was being written.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-        self._groups: dict[int, float] = {}
+        self.path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.lease"
         self._guard = threading.Lock()
         # Locked before it gets its name: nobody ever sees the lease of a living owner unlocked.
         unnamed = self.path.with_suffix(".new")
-        self._file = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._file = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._write()
         unnamed.rename(self.path)
 
     def add_process_group(self, leader: int) -> None:
         """Name the process group of `leader`, a living child of this process."""
-        with self._guard:
-            self._groups[leader] = psutil.Process(leader).create_time()
-            self._write()
+        self._append(f"+ {leader} {psutil.Process(leader).create_time()}")
 
     def remove_process_group(self, leader: int) -> None:
-        with self._guard:
-            self._groups.pop(leader, None)
-            self._write()
+        self._append(f"- {leader}")
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)
         os.close(self._file)
 
-    def _write(self) -> None:
-        text = json.dumps({"processGroups": [[leader, born] for leader, born in self._groups.items()]})
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text.encode(), 0)
+    def _append(self, line: str) -> None:
+        with self._guard:
+            os.write(self._file, f"{line}\n".encode())
 
 
 _current: Lease | None = None
@@ -82,12 +89,12 @@ def holding(folder: Path) -> Iterator[Lease]:
 def sweep_leases(folder: Path) -> int:
     """End what dead owners left, remove their leases, and return how many owners live."""
     living = 0
-    for path in folder.glob("*.json"):
-        groups = _take_if_dead(path)
+    for path in folder.glob(_PATTERN):
+        groups = _groups_of_dead(path)
         if groups is None:
             living += 1
             continue
-        for leader, born in groups:
+        for leader, born in groups.items():
             end_process_group(leader, born)
         path.unlink(missing_ok=True)
     return living
@@ -95,25 +102,23 @@ def sweep_leases(folder: Path) -> int:
 
 def living_leases(folder: Path) -> int:
     """How many owners live, this process included."""
-    return sum(_take_if_dead(path) is None for path in folder.glob("*.json"))
+    return sum(is_locked(path) for path in folder.glob(_PATTERN))
 
 
-def _take_if_dead(path: Path) -> list[tuple[int, float]] | None:
-    """The process groups of a dead owner's lease, or None while the owner lives."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with contextlib.suppress(ValueError):
-            content = json.loads(os.read(file, 1 << 20))
-            return [(int(leader), float(born)) for leader, born in content["processGroups"]]
-        return []
-    except BlockingIOError:
+def _groups_of_dead(path: Path) -> dict[int, float] | None:
+    """When each process group's leader was born, in a dead owner's lease; None while the owner lives."""
+    if is_locked(path):
         return None
-    finally:
-        os.close(file)
+    groups: dict[int, float] = {}
+    with contextlib.suppress(FileNotFoundError):
+        # What follows the last newline is a line that a kill or a full disk cut short.
+        for line in path.read_text().split("\n")[:-1]:
+            match line.split():
+                case ["+", leader, born]:
+                    groups[int(leader)] = float(born)
+                case ["-", leader]:
+                    groups.pop(int(leader), None)
+    return groups
 
 
 def end_process_group(leader: int, born: float) -> None:
@@ -131,17 +136,50 @@ def end_process_group(leader: int, born: float) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a file; asking takes no lock that another asker would see."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+@contextlib.contextmanager
+def locked_file(path: Path) -> Iterator[int]:
+    """Wait for a file's lock and hold it; yields the descriptor.
+
+    A child that inherits the descriptor holds the lock too, until it has ended as well.
+    """
+    file = _open(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
 @contextlib.contextmanager
 def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a file; yields False, holding nothing, if `wait` is false and another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    file = _open(path)
+    mine = True
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            mine = False
+        yield mine
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

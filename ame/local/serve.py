@@ -1,4 +1,4 @@
-"""One embedded server as one process: `python -m ame.local.serve prefect|mlflow HOME FD PORT`.
+"""One embedded server as one process: `python -m ame.local.serve prefect|mlflow HOME FD PORT KEEPER`.
 
 The socket is bound by the caller and inherited, so that the port is known before anything is imported
 and cannot be taken by another. MLflow's own command line would start a parent that imports everything
@@ -24,8 +24,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    name, root, descriptor, port = arguments
-    _die_with_parent()
+    name, root, descriptor, port, keeper = arguments
+    _die_with(int(keeper))
     home = Home(Path(root))
     app = _prefect(home, int(port)) if name == "prefect" else _mlflow(home)
 
@@ -35,13 +35,13 @@ def main(arguments: list[str]) -> None:
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(descriptor))])
 
 
-def _die_with_parent() -> None:
+def _die_with(keeper: int) -> None:
     """Ask Linux for a SIGKILL when the keeper dies; elsewhere the next start cleans up."""
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit(1)
+    # It may have died while this process came up, before it could ask.
+    if os.getppid() != keeper:
+        sys.exit(f"the keeper {keeper} has ended")
 
 
 def _prefect(home: Home, port: int) -> Any:

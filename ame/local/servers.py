@@ -19,6 +19,9 @@ from ame.local.lease import file_lock, holding
 __all__ = ["Servers", "running_servers", "serving"]
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Servers:
     """Addresses.
@@ -107,6 +110,8 @@ def _start_keeper(home: Home, names: frozenset[str]) -> None:
             start_new_session=True,
             cwd=home.root,
         )
+    # It outlives this command; dropping its Popen would only warn of that.
+    _started.append(keeper)
     while not _keeper_lives(home):
         if keeper.poll() is not None:
             raise Refused(_no_servers(home, f"the keeper ended with code {keeper.returncode}"))

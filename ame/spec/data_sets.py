@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ame.spec import words
-from ame.spec.problems import Problems, shown
+from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import DataSet, Task
 from ame.spec.reading import Reading, owner_of, read_reference, resolve, take_name
 from ame.spec.scalars import read_bytes, read_path
@@ -38,19 +38,20 @@ def refuse_cycles(problems: Problems, tasks: Mapping[str, Task], data_sets: Mapp
     for start in tasks:
         if start in done:
             continue
-        path = [start]
+        path = {start: None}
         todo = [_makers(tasks[start], data_sets)]
         while todo:
             for data_set, maker in todo[-1]:
                 if maker in path:
-                    _report(problems, tasks, path[path.index(maker) :], data_set)
+                    names = list(path)
+                    _report(problems, tasks, names[names.index(maker) :], data_set)
                 elif maker in tasks and maker not in done:
-                    path.append(maker)
+                    path[maker] = None
                     todo.append(_makers(tasks[maker], data_sets))
                     break
             else:
                 todo.pop()
-                done.add(path.pop())
+                done.add(path.popitem()[0])
 
 
 def _makers(task: Task, data_sets: Mapping[str, DataSet]) -> Iterator[tuple[str, str]]:
@@ -63,14 +64,13 @@ def _makers(task: Task, data_sets: Mapping[str, DataSet]) -> Iterator[tuple[str,
 def _report(problems: Problems, tasks: Mapping[str, Task], circle: list[str], last: str) -> None:
     task = tasks[circle[-1]]
     what = f"task {shown(task.name)} needs the data set {shown(last)}, which it makes itself."
+    why = ""
     if len(circle) > 1:
         what = (
             f"task {shown(task.name)} needs the data set {shown(last)}, which task {shown(circle[0])} makes, "
             "which waits for it."
         )
-    why = (
-        f"{' -> '.join([*circle, circle[0]])}: each needs what the next one makes." if len(circle) > 1 else ""
-    )
+        why = f"{listed([*circle, circle[0]], ' -> ')}: each needs what the next one makes."
     problems.add("AME-E127", task.where, what, why)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from ame.diagnosis import Where
-from ame.spec.problems import shown
+from ame.spec.problems import listed, shown
 from ame.spec.project import Executor, Resources, Schedule, Task
 from ame.spec.reading import Reading, Reference, resolve
 
@@ -110,19 +110,18 @@ _NO_RESOURCES = Resources()
 
 def _flatten(reading: Reading, template: TaskDraft, flat: dict[str, TaskDraft]) -> None:
     """Puts a template and those that it builds on, each with all of its bases, into `flat`."""
-    chain: list[TaskDraft] = []
-    names: list[str] = []
+    chain: dict[str, TaskDraft] = {}
     current: TaskDraft | None = template
     while current is not None and current.name not in flat:
-        chain.append(current)
-        names.append(current.name)
+        chain[current.name] = current
         base = _base(reading, current)
-        if base in names:
+        if base in chain:
+            names = list(chain)
             _refuse_cycle(reading, current, [*names[names.index(base) :], base])
             base = None
         current = reading.templates[base] if base else None
     below = flat[current.name] if current is not None else None
-    for draft in reversed(chain):
+    for draft in reversed(chain.values()):
         below = merged(below, draft) if below is not None else draft
         flat[draft.name] = below
 
@@ -136,7 +135,7 @@ def _base(reading: Reading, draft: TaskDraft) -> str | None:
 def _refuse_cycle(reading: Reading, draft: TaskDraft, names: list[str]) -> None:
     assert draft.template is not None  # noqa: S101  # a cycle is made of references
     what = f"template {shown(draft.name)} builds on itself."
-    reading.problems.add("AME-E126", draft.template.node, what, why=f"{' -> '.join(names)}.")
+    reading.problems.add("AME-E126", draft.template.node, what, why=f"{listed(names, ' -> ')}.")
 
 
 def _finish(reading: Reading, draft: TaskDraft) -> Task:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from itertools import islice
 
 import yaml
 
@@ -12,8 +13,8 @@ __all__ = ["Problems", "Unreadable", "listed", "shown"]
 
 _SHOWN = 60
 _LISTED = 10
-# Each look for a near name reads all known ones; a file of ten thousand wrong names stays fast.
-_MOST_HINTS = 100
+# Each look for a near name reads all known ones; in a file of ten thousand wrong names the first count.
+_MOST_COMPARED = 50_000
 
 
 class Unreadable(Exception):
@@ -41,7 +42,7 @@ class Problems:
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[tuple[str, Where], Diagnosis] = {}
-        self._hints = 0
+        self._compared = 0
 
     def where(self, node: yaml.Node) -> Where:
         mark = node.start_mark
@@ -52,11 +53,11 @@ class Problems:
         diagnosis = Diagnosis(code=code, where=where, what=what, why=why, fix=fix)
         self._found.setdefault((code, where), diagnosis)
 
-    def near(self, wrong: str, known: Iterable[str]) -> str:
-        """`did_you_mean`, for the first hundred questions and for words of a sensible length."""
-        if self._hints >= _MOST_HINTS or len(wrong) > _SHOWN:
+    def near(self, wrong: str, known: Collection[str]) -> str:
+        """`did_you_mean`, as long as that takes no more than seconds in the whole file."""
+        self._compared += len(known)
+        if self._compared > _MOST_COMPARED or len(wrong) > _SHOWN:
             return ""
-        self._hints += 1
         return did_you_mean(wrong, known)
 
     def errors(self) -> tuple[Diagnosis, ...]:
@@ -86,9 +87,8 @@ def shown(text: str) -> str:
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short) + "'"
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Collection[str], between: str = ", ") -> str:
     """`a, b, c`, cut after ten with the number of those that are left out."""
-    every = list(names)
-    rest = len(every) - _LISTED
-    text = ", ".join(every[:_LISTED])
+    rest = len(names) - _LISTED
+    text = between.join(islice(names, _LISTED))
     return f"{text} and {rest} more" if rest > 0 else text

@@ -60,6 +60,8 @@ def _by_text(
             at_start=True,
         )
     character = here[end.column : end.column + 1]
+    if character in {"]", "}"} and "parsing a block" in str(error.context):
+        return _Reading(f"this {character} closes no bracket.", "Remove it, or open the bracket before it.")
     if character in {"@", "`", "%"} and "start any token" in str(error.problem):
         return _Reading(f"a value cannot begin with {character}.", "Put it in quotes.")
     return None
@@ -144,6 +146,10 @@ _WORDINGS: tuple[tuple[str, _Reading], ...] = (
             "Keys of one mapping, and dashes of one list, stand in the same column; the one in question "
             "begins in line {line}.",
         ),
+    ),
+    (
+        "scanning a block scalar",
+        _Reading("a text of several lines begins on the line after | or >.", "Begin a new line here."),
     ),
     (
         "unknown escape character",

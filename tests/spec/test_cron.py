@@ -67,7 +67,7 @@ def test_spaces_between_fields_become_one():
 
 
 def test_what_is_accepted_here_prefect_accepts_too():
-    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415  # half a second
+    from prefect.client.schemas.schedules import CronSchedule  # half a second
 
     chance = random.Random(7)  # noqa: S311  # not a secret
     for _ in range(300):

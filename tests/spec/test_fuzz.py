@@ -56,7 +56,7 @@ PIECES = [
     ),
     *("name", "taskRef", "fromTemplate", "executor", "command", "env", "abTest", "data", "x.", "a.b.c"),
 ]
-ROUNDS = int(os.environ.get("AME_FUZZ", "1500"))
+ROUNDS = int(os.environ.get("AME_FUZZ", "800"))
 SEED = ROUNDS
 
 
