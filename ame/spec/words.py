@@ -135,8 +135,8 @@ DEPLOYMENT = Shape(
 
 WITHHELD_STRATEGIES = {
     "metric": "Write an `abTest` with this metric as `primary` and `strategy: abTest`.",
-    "approval": "Write `strategy: never` and promote by hand.",
+    "approval": "Write `strategy: never` and set the alias champion in MLflow.",
 }
-WITHHELD_FIRST_VERSIONS = {"approval": "Write `firstVersion: never` and promote by hand."}
+WITHHELD_FIRST_VERSIONS = {"approval": "Write `firstVersion: never` and set the alias champion in MLflow."}
 WITHHELD_SCORING = {"training": "Write `environment: model`."}
 WITHHELD_ENGINES = {"spark": "Write `engine: local`, which reads the scores in batches."}

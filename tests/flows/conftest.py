@@ -130,6 +130,3 @@ def _write_rows(file: Path) -> None:
     label = (rows[:, 0] + 0.8 * rows[:, 1] + random.normal(size=1500) > 0).astype(int)
     lines = [f"{a:.6f},{b:.6f},{n:.6f},{y}" for (a, b, n), y in zip(rows, label, strict=True)]
     file.write_text("\n".join(["a,b,noise,y", *lines]) + "\n")
-
-
-

@@ -107,7 +107,7 @@ def test_autolog_with_a_registration_by_hand(project: Make) -> None:
 
 def test_a_version_without_a_run_counts_when_it_appeared_meanwhile(project: Make) -> None:
     made = project(
-        'register()\n',
+        "register()\n",
         ame_yml="""
         name: project-of-$model
         models:
