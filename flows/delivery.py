@@ -54,6 +54,9 @@ async def deliver_version(
     if candidate.state in DECIDED:
         why = candidate.tags.get("ame.why", "")
         return completed("AlreadyDecided", f"{candidate.state}: {why}", version=version)
+    trainer = await asyncio.to_thread(work.registry.trainer_of, candidate)
+    if trainer:
+        return completed("NotTrained", f"its training, held by {trainer}, has not ended", version=version)
     with tags(work.version_tag(model, version)):
         if candidate.state in (None, "training", "trained"):
             refusal = await _validate(work, declared, candidate)
@@ -67,15 +70,17 @@ async def deliver_version(
 def undelivered(work: Work, model: str) -> list[Version]:
     """Versions that wait for a decision, oldest first.
 
-    A version that a killed training of this home left behind is refused here: its training never said
-    that it was done. Must be called while no other process of this home trains the model.
+    A version whose training has not said that it is done is not delivered. When that training belonged
+    to this home it was killed, and the version is refused: this must be called while no other process
+    of this home trains the model. A training held elsewhere is left alone.
     """
     waiting = []
     for version in work.registry.undecided(model):
-        if work.registry.is_unfinished_training(version, work.holder):
+        trainer = work.registry.trainer_of(version)
+        if trainer == work.holder:
             why = "its training was killed before it ended"
             work.registry.mark(version, "refused", why=why, decided_at=now_text())
-        elif version.state != "validated" or _asks_for_more(work.model(model)):
+        elif trainer is None and (version.state != "validated" or _asks_for_more(work.model(model))):
             waiting.append(version)
     return waiting
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ame.diagnosis import Diagnosis, Refused
 from ame.local import home_of, running_servers
 
 if TYPE_CHECKING:
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["registry_to_read"]
 
 
-def registry_to_read(project: Project) -> tuple[Registry, Home]:
-    """The project's registry and home; a home's database is opened directly when no server owns it.
+def registry_to_read(project: Project) -> tuple[Registry | None, Home]:
+    """The project's registry, None when nothing was run yet, and its home.
 
-    Raises:
-        Refused: AME-E708, when nothing has been run yet.
+    A home's database is opened directly when no server owns it: a server takes ten seconds to start.
     """
     from ame.registry import Registry
 
@@ -29,14 +27,7 @@ def registry_to_read(project: Project) -> tuple[Registry, Home]:
     uri = own or running_servers(home).get("mlflow")
     if not uri:
         if not home.registry_database.exists():
-            raise Refused(
-                Diagnosis(
-                    code="AME-E708",
-                    what=f"project '{project.name}' has not been run yet: {home.root} holds no registry.",
-                    fix="Run it: `ame run`.",
-                )
-            )
-        # Starting a server takes ten seconds, and nobody else has the database open.
+            return None, home
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         uri = f"sqlite:///{home.registry_database}"
     return Registry(uri), home

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,8 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
         Refused: AME-E601 to AME-E604 when there are no servers, AME-E705 when our flows are shadowed.
     """
     home = home_of(project.folder, project.name)
+    # Importing MLflow takes four seconds, which pass while the servers start.
+    threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
     with serving(home, progress=say) as servers:
         _use(servers, home)
         _refuse_shadowed_flows()

@@ -39,8 +39,11 @@ def command(folder: Path, json_wanted: bool) -> None:
             click.echo(f"  waiting for a decision: {waiting} (`ame run` goes on with them)")
 
 
-def _model(registry: Registry, name: str) -> dict[str, Any]:
+def _model(registry: Registry | None, name: str) -> dict[str, Any]:
     from ame.registry import CHALLENGER, CHAMPION, DECIDED
+
+    if registry is None:
+        return {"name": name, "champion": None, "challenger": None, "undecided": [], "lastDecision": None}
 
     versions = registry.versions(name)
     decided = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ame.cli._console import PROJECT, as_json, print_json
+from ame.diagnosis import Diagnosis, Refused
 
 __all__ = ["command"]
 
@@ -24,6 +25,14 @@ def command(model: str, version: str, folder: Path, json_wanted: bool) -> None:
 
     project = load_project(folder)
     registry, home = registry_to_read(project)
+    if registry is None:
+        raise Refused(
+            Diagnosis(
+                code="AME-E708",
+                what=f"project '{project.name}' has not been run yet: {home.root} holds no registry.",
+                fix="Run it: `ame run`.",
+            )
+        )
     number = version.removeprefix("v")
     outcome = version_outcome(registry, model, number)
     recorded = recorded_test(registry, registry.version(model, number))

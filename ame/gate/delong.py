@@ -26,12 +26,12 @@ class Ranking(NamedTuple):
 
     Attributes:
         rows: int64, shape (n,), the row at each position.
-        label: int64 0 or 1, shape (n,), that row's label.
+        label: bool, shape (n,), that row's label.
         ties: bool, shape (n - 1,), whether a position's score equals the next one's.
     """
 
     rows: NDArray[np.int64]
-    label: NDArray[np.int64]
+    label: NDArray[np.bool_]
     ties: NDArray[np.bool_]
 
 
@@ -55,11 +55,9 @@ def auc_and_influence(
     del first
     pairs = 2 * positives * negatives
     difference = (challenger_pairs - champion_pairs) / pairs
-    influence = gained.astype(np.float64)
-    influence *= n / pairs
     # A negative is well placed when positives score higher: its placement is 1 - lower / positives.
-    np.negative(influence, out=influence, where=~label)
-    influence -= np.where(label, n * difference / positives, n * difference / negatives)
+    influence = gained * _by_class(label, n / pairs, -n / pairs)
+    influence -= _by_class(label, n * difference / positives, n * difference / negatives)
     return champion_pairs / pairs, challenger_pairs / pairs, influence
 
 
@@ -81,11 +79,11 @@ def placements(label: NDArray[np.bool_], score: NDArray[np.float64]) -> NDArray[
         # Alone in its tie group, a positive counts itself once; only negatives read this number.
         lower_positives = 2 * positives
         lower_both = np.arange(2, 2 * score.size + 2, 2, dtype=counts)
-    # A positive is placed among the negatives: those below both are all rows less the positives.
+    # A positive is placed among the negatives: all rows that are lower, less the positives.
     lower_both -= lower_positives
-    placed = np.where(sorted_label.astype(bool), lower_both, lower_positives)
+    np.copyto(lower_positives, lower_both, where=sorted_label)
     result: NDArray[np.signedinteger] = np.empty(score.size, dtype=counts)
-    result[rows] = placed
+    result[rows] = lower_positives
     return result
 
 
@@ -106,20 +104,25 @@ def rank(label: NDArray[np.bool_], score: NDArray[np.float64]) -> Ranking:
     key |= label
     key.sort()
     packed = key.view(np.int64)
-    sorted_label = packed & 1
+    sorted_label = packed.astype(np.int8)
+    sorted_label &= 1
     key >>= np.uint64(1)
     rows = packed & ((1 << (below - 1)) - 1)
     key >>= np.uint64(below - 1)
     ties = key[1:] == key[:-1]
     if shift:
-        _resolve(score, rows, sorted_label, ties)
-    return Ranking(rows, sorted_label, ties)
+        _resolve(score, rows, sorted_label.view(np.bool_), ties)
+    return Ranking(rows, sorted_label.view(np.bool_), ties)
+
+
+def _by_class(label: NDArray[np.bool_], positive: float, negative: float) -> NDArray[np.float64]:
+    return np.array([negative, positive]).take(label.view(np.int8))
 
 
 def _resolve(
     score: NDArray[np.float64],
     rows: NDArray[np.int64],
-    label: NDArray[np.int64],
+    label: NDArray[np.bool_],
     ties: NDArray[np.bool_],
 ) -> None:
     """Order, in place, the runs of positions whose scores agree in the leading bits but not in all."""

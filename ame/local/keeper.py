@@ -9,6 +9,7 @@ even by `kill -9`, the servers and the commands that it had started are ended to
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -16,8 +17,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,12 @@ __all__ = ["main"]
 
 _HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 _START_SECONDS = 180.0
+_LOCK_SECONDS = 2.0
 _GRACE_SECONDS = 4.0
 _PULSE_SECONDS = 0.3
+
+#: A proxy of the environment is not asked for this machine.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,9 @@ class _Server:
 
     def is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(self.url + _HEALTH[self.name], timeout=2) as answer:  # noqa: S310 - ours
+            with _DIRECT.open(self.url + _HEALTH[self.name], timeout=0.5) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):
             return False
 
 
@@ -52,33 +57,55 @@ def main(arguments: list[str]) -> None:
     home, names = Home(Path(arguments[0])), arguments[1:]
     # A Ctrl-C belongs to the command in the foreground; the keeper goes when its leases have ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A command starts a keeper only when there is none, but may just be looking whether this one lives.
-    with file_lock(home.keeper_lock):
-        _keep(home, names)
-
-
-def _keep(home: Home, names: list[str]) -> None:
-    _end_what_a_killed_keeper_left(home)
-    servers = [_start(home, name) for name in names]
-    _remember(home, servers)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # The door is opened last: the command that waits at it must not take this keeper for a living one.
+    with contextlib.ExitStack() as door, _alone(home) as alone:
+        if alone:
+            _keep(home, names, door)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[bool]:
+    """Hold the keeper's lock; yields False when another keeper was faster, or the start was given up."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        # A command that looks whether a keeper lives holds the lock for an instant.
+        with file_lock(home.keeper_lock, wait=False) as mine:
+            if mine or time.monotonic() > deadline:
+                yield mine
+                return
+        time.sleep(0.02)
+
+
+def _keep(home: Home, names: list[str], door: contextlib.ExitStack) -> None:
+    servers: list[_Server] = []
     error, ready, deadline = None, False, time.monotonic() + _START_SECONDS
+    _end_what_a_killed_keeper_left(home)
     try:
+        for name in names:
+            servers.append(_start(home, name))
+            _remember(home, servers)
         while error is None:
             if not ready and all(server.is_healthy() for server in servers):
                 ready = True
                 _tell(home, servers, ready=True)
             error = _failure(home, servers, ready=ready, late=time.monotonic() > deadline)
-            if sweep_leases(home.leases) == 0:
-                with file_lock(home.start_lock, wait=False) as alone:
-                    if alone and sweep_leases(home.leases) == 0:
-                        # No command can come in before the servers are gone: their databases have one owner.
-                        _end(home, servers)
-                        return
+            if sweep_leases(home.leases) == 0 and _closes(home, door):
+                return
             time.sleep(_PULSE_SECONDS)
         _tell(home, servers, ready=False, error=error)
     finally:
         _end(home, servers, keep_error=error is not None)
+
+
+def _closes(home: Home, door: contextlib.ExitStack) -> bool:
+    """Close the door, unless a command is coming in: none can while the servers are being ended."""
+    with contextlib.ExitStack() as held:
+        alone = held.enter_context(file_lock(home.start_lock, wait=False))
+        if alone and sweep_leases(home.leases) == 0:
+            door.enter_context(held.pop_all())
+            return True
+    return False
 
 
 def _start(home: Home, name: str) -> _Server:
@@ -87,7 +114,7 @@ def _start(home: Home, name: str) -> _Server:
     command = [sys.executable, "-P", "-m", "ame.local.serve"]
     with listener, (home.logs / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, name, str(home.root), str(listener.fileno()), str(port)],
+            [*command, name, str(home.root), str(listener.fileno()), str(port), str(os.getpid())],
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=log,

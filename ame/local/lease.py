@@ -45,7 +45,7 @@ class Lease:
         self._guard = threading.Lock()
         # Locked before it gets its name: nobody ever sees the lease of a living owner unlocked.
         unnamed = self.path.with_suffix(".new")
-        self._file = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         unnamed.rename(self.path)
 
@@ -54,7 +54,9 @@ class Lease:
         self._append(f"+ {leader} {psutil.Process(leader).create_time()}")
 
     def remove_process_group(self, leader: int) -> None:
-        self._append(f"- {leader}")
+        # On a full disk the group, which has ended, stays named: what is born later is not mistaken for it.
+        with contextlib.suppress(OSError):
+            self._append(f"- {leader}")
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -182,4 +184,4 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)

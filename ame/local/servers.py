@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,11 @@ from typing import TypedDict
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local.home import Home
-from ame.local.lease import file_lock, holding
+from ame.local.lease import file_lock, holding, is_locked
 
 __all__ = ["Servers", "running_servers", "serving"]
 
-
-_started: list[subprocess.Popen[bytes]] = []
+_THIS_MACHINE = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,34 @@ def serving(home: Home, *, progress: Callable[[str], None] = lambda _: None) -> 
     home.prepare()
     own = _users_own()
     embedded = frozenset({"prefect", "mlflow"} - own.keys())
-    with file_lock(home.start_lock), contextlib.ExitStack() as stack:
-        stack.enter_context(holding(home.leases))
-        if embedded and not _keeper_lives(home):
-            _start_keeper(home, embedded)
-        later = stack.pop_all()
-    with later:
+    with contextlib.ExitStack() as stack:
+        # A keeper leaves while it holds this lock, so that nobody comes in to servers that are ending.
+        with home.writing(), file_lock(home.start_lock):
+            stack.enter_context(holding(home.leases))
+            _see_off_failed_keeper(home)
+            # With the user's own servers there is still what this command starts, to be ended after a kill.
+            if not is_locked(home.keeper_lock):
+                _start_keeper(home, embedded)
         urls = own | (_wait(home, embedded, progress) if embedded else {})
+        _go_past_proxies()
         yield Servers(urls["prefect"], urls["mlflow"], embedded)
 
 
 def running_servers(home: Home) -> dict[str, str]:
     """The addresses of the home's embedded servers, by name; empty when none is up."""
-    if not _keeper_lives(home):
+    told = _told(home) if is_locked(home.keeper_lock) else None
+    if not told or not told["ready"]:
         return {}
-    told = _told(home)
-    return _with_api(told["urls"]) if told and told["ready"] else {}
+    _go_past_proxies()
+    return _with_api(told["urls"])
+
+
+def _go_past_proxies() -> None:
+    """Let this process's clients, and the commands that it starts, reach this machine without a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
+        if "*" not in hosts and _THIS_MACHINE not in hosts:
+            os.environ[name] = ",".join([*hosts, _THIS_MACHINE])
 
 
 def _users_own() -> dict[str, str]:
@@ -92,11 +104,10 @@ def _users_own() -> dict[str, str]:
     return own
 
 
-def _keeper_lives(home: Home) -> bool:
-    if not home.run.is_dir():
-        return False
-    with file_lock(home.keeper_lock, wait=False) as free:
-        return not free
+def _see_off_failed_keeper(home: Home) -> None:
+    """Wait for a keeper whose servers have failed to be gone: it takes seconds to end what is left."""
+    while is_locked(home.keeper_lock) and (told := _told(home)) and told["error"]:
+        time.sleep(0.05)
 
 
 def _start_keeper(home: Home, names: frozenset[str]) -> None:
@@ -110,9 +121,9 @@ def _start_keeper(home: Home, names: frozenset[str]) -> None:
             start_new_session=True,
             cwd=home.root,
         )
-    # It outlives this command; dropping its Popen would only warn of that.
-    _started.append(keeper)
-    while not _keeper_lives(home):
+    # It outlives this command; should it not, it is not left as a zombie.
+    threading.Thread(target=keeper.wait, name="keeper", daemon=True).start()
+    while not is_locked(home.keeper_lock):
         if keeper.poll() is not None:
             raise Refused(_no_servers(home, f"the keeper ended with code {keeper.returncode}"))
         time.sleep(0.02)
@@ -126,7 +137,7 @@ def _wait(home: Home, names: frozenset[str], progress: Callable[[str], None]) ->
             raise Refused(_no_servers(home, told["error"]))
         if told and told["ready"]:
             break
-        if not _keeper_lives(home) and not _told(home):
+        if not is_locked(home.keeper_lock) and not _told(home):
             raise Refused(_no_servers(home, "the keeper was ended"))
         if not said:
             progress(f"starting the servers of {home.root} (about 10 s) ...")

@@ -175,12 +175,15 @@ class Registry:
             self.client.set_terminated(run.info.run_id, status="KILLED")
         return len(orphans)
 
-    def is_unfinished_training(self, version: Version, holder: str) -> bool:
-        """Whether a training of this holder was killed after it had registered this version."""
+    def trainer_of(self, version: Version) -> str | None:
+        """Who holds the training that registered this version and has not said yet that it ended well.
+
+        None for a version whose training did say so, or that comes from elsewhere.
+        """
         if version.state is not None or version.run_id is None:
-            return False
+            return None
         tags = self.client.get_run(version.run_id).data.tags
-        return TASK_RUN_TAG in tags and tags.get(HOLDER_TAG) == holder
+        return tags.get(HOLDER_TAG, "unknown") if TASK_RUN_TAG in tags else None
 
     def logged_metrics(self, version: Version) -> dict[str, float]:
         """The metrics that the version's training run logged; empty for a version without a run."""

@@ -6,24 +6,31 @@ cancellation, and, through the lease of this process, even when this process is 
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ame.local.lease import current_lease
+from ame.runtime.output import split_lines
 
 __all__ = ["Ended", "run_command"]
 
 _LAST_LINES = 20
-_LINE_LIMIT = 16_384  #: characters; a progress bar that never ends its line must not fill the memory
 _GRACE_SECONDS = 5.0
+_PULSE_SECONDS = 0.2
+
+#: Waits for one line on its input, which comes when the process group is named in the lease; without it,
+#: because we were killed in between, the command never starts.
+_AT_THE_GATE = ["/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,62 +56,117 @@ def run_command(
     on_line: Callable[[str], None],
     timeout: float | None = None,
     stop: threading.Event | None = None,
+    holds: Sequence[int] = (),
 ) -> Ended:
     """Run `command` (a string goes through `sh`) in `folder` until it ends.
 
     Args:
         env: the command's whole environment.
-        on_line: called with each line of output and error output, in order, without its newline.
+        on_line: called with each line of output and error output, in order, without its newline; what it
+            raises ends the command and comes out here.
         timeout: seconds, after which the process group is ended.
         stop: ends the process group when it is set.
+        holds: descriptors of locks that the command holds as long as it lives, even when we do not.
     """
     process = subprocess.Popen(
-        command,
-        shell=isinstance(command, str),
+        [*_AT_THE_GATE, *(["/bin/sh", "-c", command] if isinstance(command, str) else command)],
         cwd=folder,
         env=dict(env),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=holds,
     )
+    gate, pipe = process.stdin, process.stdout
+    assert gate is not None  # noqa: S101 - both are asked for above
+    assert pipe is not None  # noqa: S101
+    reader = _Reader(pipe, on_line)
     lease = current_lease()
-    if lease:
-        lease.add_process_group(process.pid)
-    last: deque[str] = deque(maxlen=_LAST_LINES)
-
-    def read() -> None:
-        for line in _lines(process):
-            last.append(line)
-            on_line(line)
-
-    # A thread reads, so that a child that keeps the pipe open cannot hold us once the command has ended.
-    reader = threading.Thread(target=read, name=f"output of {process.pid}", daemon=True)
-    reader.start()
     timed_out = False
     try:
-        timed_out = not _wait(process, timeout, stop)
+        with gate:
+            if lease:
+                lease.add_process_group(process.pid)
+            gate.write(b"go\n")
+        # A thread reads, so that a child that keeps the pipe open cannot hold us once the command has ended.
+        reader.start()
+        timed_out = not _wait(process, timeout, stop, reader)
     finally:
         _end_group(process)
-        reader.join(_GRACE_SECONDS)
+        reader.finish()
         if lease:
             lease.remove_process_group(process.pid)
-    return Ended(process.returncode, tuple(last), timed_out)
+    if reader.error:
+        raise reader.error
+    return Ended(process.returncode, tuple(reader.last), timed_out)
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float | None, stop: threading.Event | None) -> bool:
-    """Wait for the end; False when the timeout came first."""
-    waited = 0.0
-    while True:
+class _Reader(threading.Thread):
+    """Hands lines on until the pipe is closed, or until the command has ended and nothing more is in it.
+
+    Attributes:
+        last: the newest lines.
+        error: what `on_line` raised, if it did.
+    """
+
+    def __init__(self, pipe: IO[bytes], on_line: Callable[[str], None]) -> None:
+        super().__init__(name="output of a command", daemon=True)
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        self.error: Exception | None = None
+        self._pipe, self._on_line = pipe, on_line
+        self._ended, self._guard = threading.Event(), threading.Lock()
+        self._left = False
+
+    def run(self) -> None:
         try:
-            process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            waited += 0.2
+            for line in split_lines(self._chunks()):
+                with self._guard:
+                    if self._left:
+                        return
+                    self.last.append(line)
+                    self._on_line(line)
+        except Exception as error:  # noqa: BLE001 - carried to the thread that runs the command
+            self.error = error
+        finally:
+            self._pipe.close()
+
+    def finish(self) -> None:
+        """Read what the ended command left in the pipe; call no more after that."""
+        self._ended.set()
+        if self.ident is None:
+            self._pipe.close()
         else:
+            self.join(_GRACE_SECONDS)
+            # Only a child that left the process group, and prints on and on, is still read here.
+            with self._guard:
+                self._left = True
+
+    def _chunks(self) -> Iterator[bytes]:
+        with selectors.DefaultSelector() as readable:
+            readable.register(self._pipe, selectors.EVENT_READ)
+            while True:
+                if readable.select(_PULSE_SECONDS):
+                    chunk = os.read(self._pipe.fileno(), 65_536)
+                    if not chunk:
+                        return
+                    yield chunk
+                elif self._ended.is_set():
+                    return
+
+
+def _wait(
+    process: subprocess.Popen[bytes], timeout: float | None, stop: threading.Event | None, reader: _Reader
+) -> bool:
+    """Wait for the end; False when the timeout came first."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PULSE_SECONDS)
             return True
-        if timeout is not None and waited >= timeout:
+        if deadline is not None and time.monotonic() >= deadline:
             return False
-        if stop is not None and stop.is_set():
+        if reader.error or (stop is not None and stop.is_set()):
             return True
 
 
@@ -118,18 +180,3 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    decode = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    rest = ""
-    with process.stdout as pipe:
-        while chunk := os.read(pipe.fileno(), 65_536):
-            *lines, rest = (rest + decode.decode(chunk)).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-            yield from lines
-            if len(rest) > _LINE_LIMIT:
-                yield rest
-                rest = ""
-    if rest:
-        yield rest
