@@ -99,9 +99,8 @@ def main() -> None:
     parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 1e7])
     parser.add_argument("--times", type=int, default=3)
     arguments = parser.parse_args()
-    print(
-        f"{'rows':>10} {'scores':<15} {'sorts s':>8} {'gate s':>8} {'Sun-Xu s':>9} {'/Sun-Xu':>8} {'/sorts':>7}"
-    )
+    columns = ("rows", "scores", "sorts s", "gate s", "Sun-Xu s", "/Sun-Xu", "/sorts")
+    print("{:>10} {:<15} {:>8} {:>8} {:>9} {:>8} {:>7}".format(*columns))
     for rows in map(int, arguments.rows):
         for kind in ("float64 scores", "float32 scores", "3 decimals"):
             data = _scores(rows, kind)

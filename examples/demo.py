@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,14 @@ def main() -> None:
     project = load_project(PROJECT)
     _begin_afresh(home_of(project.folder, project.name).root)
     nights: list[tuple[str, dict[str, Any], Path | None]] = []
-    with session(project, {}) as (_, work):
+    with session(project, {}):
+        from flows._work import open_work
+
         for count, (title, env) in enumerate(NIGHTS, 1):
             variables = " ".join(f"{name}={value}" for name, value in env.items())
             say(f"\n=== night {count} of {len(NIGHTS)}: {title} ({variables})")
-            (report,) = run_names(replace(work, env=env), [("model", MODEL)])
+            work = open_work(str(PROJECT), env)
+            (report,) = run_names(work, [("model", MODEL)])
             if report["model"] is None:
                 sys.exit(report["message"])
             version = work.registry.version(MODEL, report["model"]["version"])
@@ -69,7 +71,17 @@ def _begin_afresh(home: Path) -> None:
 def _print(nights: list[tuple[str, dict[str, Any], Path | None]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table(title="roc_auc on the newest month: challenger against champion", show_lines=True)
-    for column in ("night", "v", "champion", "challenger", "difference", "95 % interval", "p", "decision", "why"):
+    for column in (
+        "night",
+        "v",
+        "champion",
+        "challenger",
+        "difference",
+        "95 % interval",
+        "p",
+        "decision",
+        "why",
+    ):
         table.add_column(column, overflow="fold", ratio=3 if column == "why" else None)
     for title, outcome, _ in nights:
         found = outcome["metrics"].get("roc_auc", {})

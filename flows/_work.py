@@ -6,11 +6,11 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ame.diagnosis import Diagnosis, Refused
+from ame.diagnosis import Diagnosis, Refused, did_you_mean
 from ame.local import Home, home_of
 from ame.registry import Registry
 from ame.runtime import project_digest
@@ -24,7 +24,7 @@ class Work:
     """A project with its home and its registry, and what its runs were started with.
 
     Attributes:
-        env: variables for all tasks, which win over the tasks' own.
+        env: values for variables that tasks declare; they stand in `project` already.
         source: the digest of the project's files when the first of the runs started.
     """
 
@@ -74,11 +74,12 @@ def open_work(project: str, env: Mapping[str, str] | None = None, source: str | 
     """Load the project in the folder `project`; the registry is the server that MLFLOW_TRACKING_URI names.
 
     Args:
-        env: variables for all tasks.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
 
     Raises:
-        Refused: AME-E1xx for the file, AME-E602 when no server is named.
+        Refused: AME-E1xx for the file, AME-E602 when no server is named, AME-E710 for a variable that no
+            task declares.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
@@ -91,4 +92,25 @@ def open_work(project: str, env: Mapping[str, str] | None = None, source: str | 
         )
     loaded = load_project(Path(project))
     home = home_of(loaded.folder, loaded.name)
-    return Work(loaded, home, Registry(uri), dict(env or {}), source or project_digest(loaded))
+    given = dict(env or {})
+    return Work(_with_values(loaded, given), home, Registry(uri), given, source or project_digest(loaded))
+
+
+def _with_values(project: Project, env: Mapping[str, str]) -> Project:
+    """The project with other values for variables that its tasks declare."""
+    declared = {name for task in project.tasks.values() for name in task.env}
+    unknown = sorted(set(env) - declared)
+    if unknown:
+        raise Refused(
+            Diagnosis(
+                code="AME-E710",
+                what=f"no task of project '{project.name}' declares the variable {', '.join(unknown)}.",
+                why=f"A value can be given to declared ones: {', '.join(sorted(declared)) or 'none'}.",
+                fix=did_you_mean(unknown[0], declared) or "Declare it in the task's `env` in the ame.yml.",
+            )
+        )
+    tasks = {
+        name: replace(task, env={key: env.get(key, value) for key, value in task.env.items()})
+        for name, task in project.tasks.items()
+    }
+    return replace(project, tasks=tasks)

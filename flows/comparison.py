@@ -73,7 +73,7 @@ async def compare_versions(
     Args:
         project: the project's folder.
         version, champion: numbers, as MLflow spells them.
-        env: variables that win over the tasks' own.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
     work = open_work(project, env, source)

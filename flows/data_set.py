@@ -31,13 +31,13 @@ async def produce_data_set(
 
     Args:
         project: the project's folder.
-        env: variables that win over the task's own.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
     work = open_work(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
     keys = await produced(work, maker.data_sets)
-    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, env=work.env, data_set_keys=keys))
+    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, data_set_keys=keys))
     return completed("Completed", f"data set '{data_set}' is there", detail=keys[data_set])
 
 
@@ -65,7 +65,7 @@ async def produced(work: Work, needed: Iterable[str]) -> dict[str, str]:
     Raises:
         Refused: AME-E207, when one cannot be made.
     """
-    keys = data_set_keys(work.project, work.env, work.source)
+    keys = data_set_keys(work.project, work.source)
     store = SnapshotStore(work.home.store)
     for name in needed:
         if name in keys and not store.holds(keys[name]):

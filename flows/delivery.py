@@ -45,7 +45,7 @@ async def deliver_version(
     Args:
         project: the project's folder.
         version: the number, as MLflow spells it.
-        env: variables that win over the tasks' own.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
     work = open_work(project, env, source)
@@ -248,7 +248,8 @@ def _mark_now(
         marks = {"why": why[:4000], **marks}
     if state in DECIDED:
         marks |= {"decided_at": now_text(), "decided_by": str(flow_run.id)}
-        work.registry.drop_challenge(candidate)
+        if state != "inconclusive":
+            work.registry.drop_challenge(candidate)
     elif state == "validated":
         work.registry.challenge(candidate)
     return work.registry.mark(candidate, state, **marks)

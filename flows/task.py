@@ -33,7 +33,7 @@ async def run_task(
 
     Args:
         project: the project's folder.
-        env: variables that win over the task's own.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
         extra: variables of the step that the task is run for, such as the version under validation.
     """
@@ -48,7 +48,7 @@ async def run_task(
             )
         )
     keys = await produced(work, declared.data_sets)
-    inputs = TaskInputs(mlflow=work.registry.uri, env=work.env, extra=extra or {}, data_set_keys=keys)
+    inputs = TaskInputs(mlflow=work.registry.uri, extra=extra or {}, data_set_keys=keys)
     await _execute.with_options(retries=declared.retries)(work, declared, inputs)
     return completed("Completed", f"task '{task_name}' ended well")
 

@@ -34,7 +34,7 @@ async def train_model(
 
     Args:
         project: the project's folder.
-        env: variables that win over the tasks' own.
+        env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
     work = open_work(project, env, source)
@@ -50,7 +50,7 @@ async def train_model(
         )
     trainer = work.project.tasks[declared.training]
     keys = await produced(work, trainer.data_sets)
-    inputs = TaskInputs(mlflow=work.registry.uri, env=work.env, data_set_keys=keys)
+    inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)
     version = await _train.with_options(retries=trainer.retries)(work, model, trainer, inputs)
     await _tag_this_run(work.version_tag(model, version.number))
     delivered = await run_step(deliver_version, work, model=model, version=version.number)
@@ -68,7 +68,6 @@ async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs) -> V
     )
     marked = TaskInputs(
         mlflow=inputs.mlflow,
-        env=inputs.env,
         extra={"MLFLOW_RUN_CONTEXT": json.dumps(task_run_.context)},
         data_set_keys=inputs.data_set_keys,
     )

@@ -29,7 +29,7 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
     """Everything that flows need in this process, for as long as the block runs.
 
     Args:
-        env: variables for all tasks.
+        env: values for variables that tasks declare.
 
     Raises:
         Refused: AME-E601 to AME-E604 when there are no servers, AME-E705 when our flows are shadowed.

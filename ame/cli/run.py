@@ -28,7 +28,14 @@ _FAILED = {"Failed", "Refused", "Crashed", "Cancelled", "TimedOut"}
 @click.command("run", short_help="Train and deliver models, or run a task.")
 @click.argument("name", required=False, metavar="[MODEL|TASK]")
 @PROJECT
-@click.option("--env", "-e", "pairs", multiple=True, metavar="KEY=VALUE", help="A variable for all tasks.")
+@click.option(
+    "--env",
+    "-e",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value for a variable that tasks declare.",
+)
 @click.option("--refresh", is_flag=True, help="Make data sets again, even if nothing has changed.")
 @as_json
 def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: bool, json_wanted: bool) -> None:

@@ -62,8 +62,7 @@ def squared_errors(label: NDArray[np.bool_], score: NDArray[np.float64]) -> NDAr
 
 def right_by_one(rows: ScoredRows, threshold: float) -> tuple[int, int]:
     """Rows that only the champion, and rows that only the challenger, predicts right."""
-    champion = (rows.champion >= threshold) == rows.label
-    challenger = (rows.challenger >= threshold) == rows.label
+    champion, challenger = _right(rows, threshold)
     return int(np.count_nonzero(champion & ~challenger)), int(np.count_nonzero(challenger & ~champion))
 
 
@@ -88,9 +87,13 @@ def _loss(champion: NDArray[np.float64], challenger: NDArray[np.float64]) -> Pai
     return PairedMetric(*means, difference, champion)
 
 
+def _right(rows: ScoredRows, threshold: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows the champion, and which the challenger, predicts right."""
+    return (rows.champion >= threshold) == rows.label, (rows.challenger >= threshold) == rows.label
+
+
 def _accuracy(rows: ScoredRows, threshold: float) -> PairedMetric:
-    champion = (rows.champion >= threshold) == rows.label
-    challenger = (rows.challenger >= threshold) == rows.label
+    champion, challenger = _right(rows, threshold)
     gained = challenger.astype(np.float64)
     gained -= champion
     difference = float(gained.mean())

@@ -98,7 +98,9 @@ class Home:
             for folder in (self.artifacts, self.prefect, self.store, self.work, self.logs, self.leases):
                 folder.mkdir(parents=True, exist_ok=True)
             # The state is nobody's source code: git leaves it alone without an entry in .gitignore.
-            (self.root / ".gitignore").write_text("*\n")
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -117,11 +119,25 @@ class Home:
 
 
 def home_of(project_folder: Path, project_name: str) -> Home:
-    """The home of a project: `$AME_HOME/PROJECT` when that variable is set, else `.ame` in its folder."""
+    """The home of a project: `$AME_HOME/PROJECT` when that variable is set, else `.ame` in its folder.
+
+    Raises:
+        Refused: AME-E601, when AME_HOME would put the state among the project's own files.
+    """
+    folder = project_folder.resolve()
     elsewhere = os.environ.get("AME_HOME")
-    if elsewhere:
-        return Home(Path(elsewhere).expanduser().resolve() / project_name)
-    return Home(project_folder.resolve() / ".ame")
+    if not elsewhere:
+        return Home(folder / ".ame")
+    root = Path(elsewhere).expanduser().resolve() / project_name
+    if root == folder:
+        raise Refused(
+            Diagnosis(
+                code="AME-E601",
+                what=f"AME_HOME makes the project's own folder {root} its state folder.",
+                fix="Name another folder in AME_HOME, or unset it to use .ame beside the ame.yml.",
+            )
+        )
+    return Home(root)
 
 
 def cache_folder() -> Path:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from ame.spec import DataSet, Project
 
 __all__ = ["data_set_keys"]
 
 
-def data_set_keys(project: Project, env: Mapping[str, str], source: str) -> dict[str, str]:
+def data_set_keys(project: Project, source: str) -> dict[str, str]:
     """The store key of every data set that a task makes, by name.
 
     A key covers the task's command, executor and variables, the files of the project, and the keys of
     the data sets that the task reads.
 
     Args:
-        env: variables given to all tasks of this run; they win over the tasks' own.
         source: the digest of the project's files, taken once when a run starts: the files may change
             while it runs (its own output may be redirected into the folder), its data sets must not.
     """
@@ -34,7 +32,7 @@ def data_set_keys(project: Project, env: Mapping[str, str], source: str) -> dict
                 task.executor.kind,
                 task.executor.command,
                 task.executor.python_version,
-                sorted({**task.env, **env}.items()),
+                sorted(task.env.items()),
                 inputs,
                 data_set.path,
             ]

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.local.home import cache_folder
-from ame.local.lease import file_lock
+from ame.local.lease import locked_file
 from ame.runtime.command import run_command
 from ame.runtime.variables import inherited_variables
 
 __all__ = ["Environment", "bare_environment", "environment_from_file", "environment_from_lines"]
 
-#: Lines that name files of the project: what is installed then depends on more than the line's text.
-_LOCAL = re.compile(
-    r"^(-e\b|--editable\b|\.|/|~|file:|[^@\s]+@\s*(\.|/|file:)|\S+[/\\]\S*\.(whl|zip|tar\.gz)$)"
-)
-_INCLUDE = re.compile(r"^(?P<option>-r|--requirement|-c|--constraint)[=\s]*(?P<file>\S+)$")
+_INCLUDE = re.compile(r"^(?P<option>-r|--requirement|-c|--constraint)(?:=|\s+|(?<=-[rc]))(?P<file>.+)$")
+_NAMED = re.compile(r"^[\w.-]+\s*(\[[^\]]*\])?\s*@")
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tgz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,13 @@ def environment_from_file(
             files of the project.
 
     Raises:
-        Refused: AME-E203 when the file cannot be read, AME-E204 when uv cannot make the environment.
+        Refused: AME-E203 when the file cannot be read, AME-E204 when uv cannot make the environment,
+            AME-E209 when there is no place for it.
     """
     lines = _flattened(requirements, where, seen=())
     install = ["-r", str(requirements)]
-    if any(_LOCAL.match(line) for line in lines):
-        _make(private, python, install, folder=requirements.parent, on_line=on_line, where=where, stop=stop)
+    if any(_is_local(line) for line in lines):
+        _make(private, python, install, requirements.parent, on_line, where, stop)
         return Environment(private)
     return _cached(lines, python, install, requirements.parent, on_line, where, stop)
 
@@ -108,13 +108,24 @@ def _flattened(file: Path, where: Where | None, seen: tuple[Path, ...]) -> list[
     for raw in text.replace("\\\n", " ").splitlines():
         line = re.sub(r"(^|\s)#.*$", "", raw).strip()
         include = _INCLUDE.match(line)
-        if include:
-            inner = _flattened(file.parent / include["file"], where, (*seen, file))
+        if include and "://" not in include["file"]:
+            inner = _flattened(file.parent / include["file"].strip("\"'"), where, (*seen, file))
             bound = "constraint " if include["option"] in ("-c", "--constraint") else ""
             lines += [bound + text for text in inner]
         elif line:
             lines.append(line)
     return lines
+
+
+def _is_local(line: str) -> bool:
+    """Whether what a line installs depends on more than its text: on files, or on a file of a server."""
+    line = line.removeprefix("constraint ")
+    if line.startswith("-"):
+        return bool(re.match(r"-e|--editable\b|-f|--find-links\b", line) or _INCLUDE.match(line))
+    source = re.split(r"[;\s]", _NAMED.sub("", line).strip())[0]
+    if source.startswith("file:"):
+        return True
+    return "://" not in source and ("/" in source or source.startswith(".") or source.endswith(_ARCHIVES))
 
 
 def _cached(
@@ -134,23 +145,40 @@ def _cached(
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:20]
     place = cache_folder() / "environments" / digest
     complete = place / ".complete"
-    with file_lock(place.with_suffix(".lock")):
+    # uv holds the lock, too: should this process be killed, the next one waits until its uv has ended.
+    with _writing(place.parent), locked_file(place.with_suffix(".lock")) as lock:
         if not complete.exists() or not (place / "bin" / "python").exists():
             on_line(f"making the environment {digest} ({len(lines)} requirements) ...")
-            _make(place, python, install, folder=folder, on_line=on_line, where=where, stop=stop)
+            _make(place, python, install, folder, on_line, where, stop, holds=[lock])
             complete.write_text(json.dumps(made_of, indent=2))
     return Environment(place)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Refuse, with AME-E209, when the block cannot write below the folder of environments."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(
+            Diagnosis(
+                code="AME-E209",
+                what=f"the folder of environments {folder} cannot be written.",
+                why=f"{error.strerror or error}.",
+                fix="Make it writable, or name another cache in XDG_CACHE_HOME.",
+            )
+        ) from error
 
 
 def _make(
     place: Path,
     python: str | None,
     install: list[str],
-    *,
     folder: Path,
     on_line: Callable[[str], None],
     where: Where | None,
     stop: Event | None,
+    holds: Sequence[int] = (),
 ) -> None:
     from uv import find_uv_bin
 
@@ -161,7 +189,9 @@ def _make(
     if install:
         steps.append([uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *install])
     for step in steps:
-        ended = run_command(step, folder=folder, env=inherited_variables(), on_line=on_line, stop=stop)
+        ended = run_command(
+            step, folder=folder, env=inherited_variables(), on_line=on_line, stop=stop, holds=holds
+        )
         if ended.code:
             shutil.rmtree(place, ignore_errors=True)
             asked = f"a Python {python}" if step is steps[0] else "the requirements"
@@ -179,7 +209,8 @@ def _make(
 def _interpreter(python: str | None) -> str:
     if python is None or python == _running_python():
         # The one below our own environment: uv need not search for it, and a nested environment works.
-        return str(Path(sys.base_prefix) / "bin" / f"python{_running_python()}")
+        ours = Path(sys.base_prefix) / "bin" / f"python{_running_python()}"
+        return str(ours) if ours.exists() else _running_python()
     return python
 
 

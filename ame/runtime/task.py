@@ -12,7 +12,7 @@ from ame.local import Home
 from ame.runtime.command import Ended, run_command
 from ame.runtime.environments import Environment, bare_environment, environment_from_file
 from ame.runtime.variables import task_variables
-from ame.runtime.workspace import workspace
+from ame.runtime.workspace import refusing_file_errors, workspace
 from ame.spec import DataSet, Project, Task
 from ame.store import SnapshotStore
 
@@ -25,13 +25,11 @@ class TaskInputs:
 
     Attributes:
         mlflow: the address of the MLflow server.
-        env: variables that win over the task's own.
         extra: variables of the step, which the task may not define itself.
         data_set_keys: store keys of the data sets that tasks make.
     """
 
     mlflow: str
-    env: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
     data_set_keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,10 +54,14 @@ def execute_task(
 
     Raises:
         Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203 and AME-E204 when it
-            gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it.
+            gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it,
+            AME-E208 when files cannot be read or written.
     """
     store = SnapshotStore(home.store)
-    with workspace(project, home.work, name) as place:
+    with (
+        refusing_file_errors(f"task '{task.name}' cannot read or write its files.", task.where),
+        workspace(project, home.work, name) as place,
+    ):
         for needed in task.data_sets:
             _place_data_set(project, project.data_sets[needed], inputs, store, place)
         environment = _environment(task, place, on_line, stop)
@@ -67,7 +69,7 @@ def execute_task(
             project=project.name,
             task=task.name,
             mlflow=inputs.mlflow,
-            own={**task.env, **inputs.env},
+            own=task.env,
             extra=inputs.extra,
         )
         if environment:

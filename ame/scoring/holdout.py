@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.store import digest_of_folder
 
 __all__ = ["Holdout", "open_holdout"]
 
-_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".gz": "csv"}
+_FORMATS: dict[str, ds.FileFormat] = {
+    "parquet": ds.ParquetFileFormat(),
+    # As pandas.read_csv, which the training most likely used, would tell: empty texts are missing values.
+    # Types are guessed from a file's first 16 MiB.
+    "csv": ds.CsvFileFormat(
+        convert_options=pcsv.ConvertOptions(strings_can_be_null=True),
+        read_options=pcsv.ReadOptions(block_size=1 << 24),
+    ),
+}
+_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +40,41 @@ class Holdout:
         name: the data set's name or path.
         digest: SHA-256 of the files' names and contents.
         columns: in the files' order.
+        where: of the section that names it.
     """
 
     name: str
     digest: str
     columns: tuple[str, ...]
+    where: Where
+    _source: str
     _data: ds.Dataset
 
-    def write(self, file: Path, columns: Sequence[str]) -> int:
-        """Write columns as one parquet file, in the files' order of rows; returns the number of rows."""
-        rows = 0
-        schema = pa.schema([self._data.schema.field(name) for name in columns])
-        with pq.ParquetWriter(file, schema) as writer:
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """The Arrow types of columns."""
+        return pa.schema([self._data.schema.field(name) for name in columns])
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of columns, in the files' order of rows, some at a time.
+
+        Raises:
+            Refused: AME-E401, when a value does not have the type of its column.
+        """
+        schema = self.schema(columns)
+        with _readable(self.name, self.where, self._source):
             for batch in self._data.to_batches(columns=list(columns), use_threads=False):
-                writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
+                yield batch if batch.schema == schema else batch.cast(schema)
+
+    def write(self, file: Path, columns: Sequence[str]) -> int:
+        """Write columns as one parquet file, in the files' order of rows; returns the number of rows.
+
+        Raises:
+            Refused: AME-E401, when a value does not have the type of its column.
+        """
+        rows = 0
+        with pq.ParquetWriter(file, self.schema(columns)) as writer:
+            for batch in self.batches(columns):
+                writer.write_batch(batch)
                 rows += batch.num_rows
         return rows
 
@@ -66,31 +100,72 @@ class Holdout:
 def open_holdout(path: Path, name: str, where: Where) -> Holdout:
     """Open a file or a folder of files of one format.
 
+    A folder's files are taken in the order of their paths, without those that, or whose folders, begin
+    with '.' or '_'. Files may differ in the order and in the width of their columns.
+
     Raises:
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    files = [file for file in files if not file.name.startswith((".", "_"))]
-    formats = {_format(file) for file in files}
-    try:
-        if len(formats) != 1 or None in formats:
-            raise ValueError("parquet or CSV files of one kind are wanted")
-        data = ds.dataset([str(file) for file in files], format=formats.pop())
+    with _readable(name, where, path.name):
+        if not path.exists():
+            raise ValueError("it does not exist")
+        files = [path] if not path.is_dir() else [p for p in sorted(path.rglob("*")) if _is_data(p, path)]
+        formats = {_format(file) for file in files}
+        form = formats.pop() if len(formats) == 1 else None
+        if form is None:
+            raise ValueError("it is not a set of parquet files, nor one of CSV files")
+        data = _dataset(files, form)
         digest = digest_of_folder(path if path.is_dir() else path.parent, files)
+    return Holdout(
+        name, hashlib.sha256(digest.encode()).hexdigest(), tuple(data.schema.names), where, path.name, data
+    )
+
+
+@contextlib.contextmanager
+def _readable(name: str, where: Where, source: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise Refused(
             Diagnosis(
                 code="AME-E401",
                 where=where,
-                what=f"the holdout '{name}' cannot be read from {path.name}.",
-                why=f"{str(error).splitlines()[0]}.".replace("..", "."),
+                what=f"the holdout '{name}' cannot be read from {source}.",
+                why=f"{reason[0].upper()}{reason[1:].rstrip('.')}.",
                 fix="Name a parquet or CSV file, or a folder of such files.",
             )
         ) from error
-    return Holdout(name, hashlib.sha256(digest.encode()).hexdigest(), tuple(data.schema.names), data)
+
+
+def _is_data(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
 
 
 def _format(file: Path) -> str | None:
-    if file.suffix == ".gz" and not file.name.endswith(".csv.gz"):
-        return None
-    return _FORMATS.get(file.suffix)
+    name = file.name.lower()
+    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def _dataset(files: list[Path], form: str) -> ds.Dataset:
+    """All files as one table whose columns are wide enough for each of them."""
+    schemas = {file: _FORMATS[form].inspect(str(file), filesystem=LocalFileSystem()) for file in files}
+    columns = schemas[files[0]].names
+    for file, schema in schemas.items():
+        twice = [column for column, times in Counter(schema.names).items() if times > 1]
+        if twice:
+            raise ValueError(f"{file.name} has the column {twice[0]!r} twice")
+        if form == "csv" and (binary := [field.name for field in schema if pa.types.is_binary(field.type)]):
+            raise ValueError(f"the column {binary[0]!r} of {file.name} is not UTF-8 text")
+        odd = sorted(set(schema.names) ^ set(columns))
+        if odd:
+            raise ValueError(f"{file.name} and {files[0].name} differ in the column {odd[0]!r}")
+    whole = pa.unify_schemas(list(schemas.values()), promote_options="permissive")
+    if form == "csv":
+        whole = pa.schema([_as_pandas_reads(field) for field in whole])
+    return ds.dataset([str(file) for file in files], schema=whole, format=_FORMATS[form])
+
+
+def _as_pandas_reads(field: pa.Field) -> pa.Field:
+    """Dates and times stay texts, as pandas.read_csv leaves them."""
+    return field.with_type(pa.string()) if pa.types.is_temporal(field.type) else field

@@ -45,6 +45,11 @@ def load(folder: str) -> Callable[[Any], Any]:
     model = mlflow.pyfunc.load_model(folder)
     raw = raw_model(model, folder)
     if hasattr(raw, "predict_proba"):
+        # Its one column would be 1 for every row, whichever class that is.
+        if len(getattr(raw, "classes_", "01")) == 1:
+            raise SystemExit(
+                "the model knows one class only, %r; its probabilities say nothing" % raw.classes_[0]
+            )
         probabilities: Callable[[Any], Any] = raw.predict_proba
         return probabilities
     predictions: Callable[[Any], Any] = model.predict
@@ -52,12 +57,15 @@ def load(folder: str) -> Callable[[Any], Any]:
 
 
 def raw_model(model: Any, folder: str) -> Any:
-    if "sklearn" in model.metadata.flavors:
-        import mlflow.sklearn
+    """What MLflow's function wraps, or None where its flavor does not tell."""
+    try:
+        return model.get_raw_model()
+    except (AttributeError, NotImplementedError):
+        if "sklearn" not in model.metadata.flavors:
+            return None
+    import mlflow.sklearn
 
-        return mlflow.sklearn.load_model(folder)
-    get = getattr(model, "get_raw_model", None)
-    return get() if get else None
+    return mlflow.sklearn.load_model(folder)
 
 
 def to_scores(predicted: Any, rows: int) -> Any:
@@ -75,4 +83,6 @@ def to_scores(predicted: Any, rows: int) -> Any:
 
 
 if __name__ == "__main__":
+    # The folder of this script is not the model's: its own modules may be called as those beside us.
+    del sys.path[0]
     main(sys.argv[1])

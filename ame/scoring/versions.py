@@ -151,7 +151,6 @@ def score_model(
 def _interpreter(
     model: FetchedModel, environment: str, work: Path, on_line: Callable[[str], None], stop: Event | None
 ) -> Path:
-
     if environment == "current":
         return Path(sys.executable)
     if not model.requirements:
@@ -195,13 +194,46 @@ def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path
 
     Returns:
         The number of rows.
+
+    Raises:
+        Refused: AME-E401, when the holdout has other rows than those that were scored.
     """
-    part = file.with_name("columns.parquet")
-    rows = holdout.write(part, columns)
-    table = pq.read_table(part)
-    for name, scored in scores.items():
-        table = table.append_column(name, pq.read_table(scored).column("score"))
-    table = table.add_column(0, "row", pa.array(range(rows), pa.int64()))
-    pq.write_table(table, file)
-    part.unlink()
+    rows = 0
+    answers = [_Answers(path) for path in scores.values()]
+    schema = pa.schema([("row", pa.int64()), *holdout.schema(columns), *((n, pa.float64()) for n in scores)])
+    with pq.ParquetWriter(file, schema) as writer:
+        for batch in holdout.batches(columns):
+            numbers = pa.array(range(rows, rows + batch.num_rows), pa.int64())
+            taken = [answer.take(batch.num_rows) for answer in answers]
+            rows += batch.num_rows
+            if any(len(some) != batch.num_rows for some in taken):
+                raise Refused(_changed(holdout))
+            writer.write_table(pa.Table.from_arrays([numbers, *batch.columns, *taken], schema=schema))
+    if any(len(answer.take(1)) for answer in answers):
+        raise Refused(_changed(holdout))
     return rows
+
+
+class _Answers:
+    """The scores of one file, in order, as many at a time as are asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self._batches = pq.ParquetFile(file).iter_batches(columns=["score"])
+        self._rest = pa.chunked_array([], pa.float64())
+
+    def take(self, rows: int) -> pa.ChunkedArray:
+        """The next scores; fewer than asked for at the end."""
+        while len(self._rest) < rows and (batch := next(self._batches, None)) is not None:
+            self._rest = pa.chunked_array([*self._rest.chunks, batch.column(0)])
+        taken, self._rest = self._rest.slice(0, rows), self._rest.slice(rows)
+        return taken
+
+
+def _changed(holdout: Holdout) -> Diagnosis:
+    return Diagnosis(
+        code="AME-E401",
+        where=holdout.where,
+        what=f"the holdout '{holdout.name}' has changed while it was scored.",
+        why="It has other rows now than those that the models have answered.",
+        fix="Leave the files alone while a command runs; then run it again.",
+    )

@@ -6,13 +6,17 @@ two writers of one key leave one whole snapshot.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
+import contextlib
+import fcntl
+import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["SnapshotStore", "digest_of_folder"]
+from ame.local.lease import file_lock, is_locked
+from ame.store.files import copy_whole, remove_folder
+
+__all__ = ["SnapshotStore"]
 
 
 class SnapshotStore:
@@ -25,21 +29,23 @@ class SnapshotStore:
         return self._place(key).exists()
 
     def save(self, key: str, source: Path) -> None:
-        """Keep a copy of the file or folder `source`; a key that is held already stays as it is."""
+        """Keep a copy of the file or folder `source`; a key that is held already stays as it is.
+
+        Raises:
+            OSError: when it cannot be copied; nothing of it is left then.
+        """
         place = self._place(key)
         if place.exists():
             return
-        filling = place.with_name(f".{uuid.uuid4().hex}")
-        filling.mkdir(parents=True)
-        try:
-            _copy(source, filling / source.name)
-            filling.rename(place)
-        except OSError:
-            # Another writer of the same key was first: its snapshot has the same content.
-            if not place.exists():
-                raise
-        finally:
-            shutil.rmtree(filling, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with self._filling() as filling:
+            copy_whole(source, filling / source.name)
+            try:
+                filling.rename(place)
+            except OSError:
+                # Another writer of the same key was first: its snapshot has the same content.
+                if not place.exists():
+                    raise
 
     def restore(self, key: str, destination: Path) -> None:
         """Copy a snapshot to `destination`, which becomes the file or folder that was saved.
@@ -47,9 +53,8 @@ class SnapshotStore:
         Raises:
             FileNotFoundError: when the key is not held.
         """
-        (content,) = self._place(key).iterdir()
         destination.parent.mkdir(parents=True, exist_ok=True)
-        _copy(content, destination)
+        copy_whole(self.path(key), destination)
 
     def path(self, key: str) -> Path:
         """The kept file or folder itself, to be read and never written.
@@ -63,22 +68,21 @@ class SnapshotStore:
     def _place(self, key: str) -> Path:
         return self._root / key
 
-
-def _copy(source: Path, destination: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, destination, symlinks=True, dirs_exist_ok=True)
-    else:
-        shutil.copy2(source, destination)
-
-
-def digest_of_folder(folder: Path, files: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of `files`, which lie below `folder`; order does not matter."""
-    whole = hashlib.sha256()
-    for path in sorted(files):
-        whole.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        if path.is_symlink():
-            whole.update(b"link " + str(path.readlink()).encode())
-        else:
-            with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
+    @contextlib.contextmanager
+    def _filling(self) -> Iterator[Path]:
+        """A new folder, locked as long as it is filled; those whose writers were killed are removed."""
+        folder = self._root / ".filling"
+        place = folder / uuid.uuid4().hex
+        with file_lock(self._root / "filling.lock"):
+            for left in folder.glob("*"):
+                if not is_locked(left):
+                    remove_folder(left)
+            place.mkdir(parents=True)
+            lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield place
+        finally:
+            if place.exists():
+                remove_folder(place)
+            os.close(lock)

@@ -77,7 +77,7 @@ AME_YML = """
           primary: {metric: roc_auc, margin: 0.0}
           scoring: {environment: current}
     tasks:
-      - {name: train, executor: !custom {command: $python train.py}}
+      - {name: train, executor: !custom {command: $python train.py}, env: [{key: FEATURES, val: a b}]}
 """
 
 TRAIN = """

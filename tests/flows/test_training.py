@@ -191,7 +191,12 @@ def test_retries_run_the_training_again_and_only_the_good_attempt_counts(project
             raise SystemExit(1)
         """,
     )
-    text = (made.folder / "ame.yml").read_text().replace("train.py}}", "train.py}, retries: 1}")
+    text = (
+        (made.folder / "ame.yml")
+        .read_text()
+        .replace("key: FEATURES", "key: MARKER")
+        .replace("train.py}", "train.py}, retries: 1")
+    )
     (made.folder / "ame.yml").write_text(text)
     (report,) = made.run(MARKER=str(made.folder.parent / f"{made.model}.marker"))
     assert (report["state"], report["model"]["version"]) == ("Promoted", "2")
