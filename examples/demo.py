@@ -12,10 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from ame.cli._console import number, say
+from ame.cli._console import columns, number, say
 from ame.cli._outcomes import recorded_test, report_path
 from ame.cli._session import session
 from ame.cli.run import run_names
@@ -69,40 +66,31 @@ def _begin_afresh(home: Path) -> None:
 
 
 def _print(nights: list[tuple[str, dict[str, Any], Path | None]]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    table = Table(title="roc_auc on the newest month: challenger against champion", show_lines=True)
-    for column in (
-        "night",
-        "v",
-        "champion",
-        "challenger",
-        "difference",
-        "95 % interval",
-        "p",
-        "decision",
-        "why",
-    ):
-        table.add_column(column, overflow="fold", ratio=3 if column == "why" else None)
+    """The table, narrow enough for any terminal, and below it why each night ended as it did."""
+    rows = [("v", "night", "champion", "challenger", "difference", "95 % interval", "p", "decision")]
     for title, outcome, _ in nights:
         found = outcome["metrics"].get("roc_auc", {})
         low, high = found.get("interval") or (None, None)
         against = f" (v{outcome['champion']})" if outcome["champion"] else ""
-        table.add_row(
-            title,
-            outcome["version"],
-            number(found.get("champion"), ".4f") + against,
-            number(found.get("challenger"), ".4f"),
-            number(found.get("difference")),
-            f"{number(low)}\n{number(high)}",
-            number(found.get("pValue"), ".2g"),
-            outcome["decision"] or outcome["state"],
-            outcome["why"],
+        rows.append(
+            (
+                f"v{outcome['version']}",
+                title,
+                number(found.get("champion"), ".4f") + against,
+                number(found.get("challenger"), ".4f"),
+                number(found.get("difference")),
+                "-" if low is None else f"{number(low)} .. {number(high)}",
+                number(found.get("pValue"), ".2g"),
+                outcome["decision"] or outcome["state"],
+            )
         )
-    console.print(table)
-    print("\nreports, with ROC curves, the distribution of the difference and calibration:")
+    print("\nroc_auc on the newest month, and what was decided\n")
+    print("\n".join(columns(rows)))
+    print()
     for _, outcome, report in nights:
+        print(f"v{outcome['version']} {outcome['decision']}: {outcome['why']}")
         if report:
-            print(f"  v{outcome['version']}: {report}")
+            print(f"   report with ROC curves, the distribution of the difference, calibration: {report}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ame.registry import Registry
 from ame.runtime import project_digest
 from ame.spec import Model, Project, load_project
 
-__all__ = ["Work", "open_work"]
+__all__ = ["Work", "open_work", "with_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,15 @@ def open_work(project: str, env: Mapping[str, str] | None = None, source: str | 
     loaded = load_project(Path(project))
     home = home_of(loaded.folder, loaded.name)
     given = dict(env or {})
-    return Work(_with_values(loaded, given), home, Registry(uri), given, source or project_digest(loaded))
+    return Work(with_values(loaded, given), home, Registry(uri), given, source or project_digest(loaded))
 
 
-def _with_values(project: Project, env: Mapping[str, str]) -> Project:
-    """The project with other values for variables that its tasks declare."""
+def with_values(project: Project, env: Mapping[str, str]) -> Project:
+    """The project with other values for variables that its tasks declare.
+
+    Raises:
+        Refused: AME-E710 for a variable that no task declares.
+    """
     declared = {name for task in project.tasks.values() for name in task.env}
     unknown = sorted(set(env) - declared)
     if unknown:

@@ -23,7 +23,7 @@ from ame.registry import ABTestRecord, Recorded, Version, find_ab_test, record_a
 from ame.scoring import FetchedModel, Holdout, fetch_model, join_scores, open_holdout, score_model
 from ame.spec import AbTestSection
 from ame.store import SnapshotStore
-from flows._outcome import completed, diagnosed, unless_refused
+from flows._outcome import completed, diagnosed, refusing, settled, unless_refused
 from flows._summary import artifact_key, markdown_summary, metric_rows
 from flows._threads import stoppable
 from flows._work import Work, open_work
@@ -124,8 +124,10 @@ async def _score_both(work: Work, pair: _Pair, holdout: Holdout, folder: Path) -
     named = (("champion", pair.champion), ("challenger", pair.challenger))
     scored: list[Path | BaseException] = await asyncio.gather(
         *(
-            _score.with_options(task_run_name=f"score {name} v{version.number}")(
-                work, pair, version, holdout, folder / name
+            settled(
+                _score.with_options(task_run_name=f"score {name} v{version.number}")(
+                    work, pair, version, holdout, folder / name
+                )
             )
             for name, version in named
         ),
@@ -144,7 +146,7 @@ async def _score_both(work: Work, pair: _Pair, holdout: Holdout, folder: Path) -
 async def _compare(
     work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
 ) -> Recorded:
-    result, files = await _judge(work, pair, holdout, scores, folder)
+    result, files = await settled(_judge(work, pair, holdout, scores, folder))
     recorded = await _record(work, pair, holdout, result, files)
     await _show(work, pair, result, recorded)
     return recorded
@@ -153,6 +155,7 @@ async def _compare(
 @task(
     name="score", cache_policy=NO_CACHE, retries=1, retry_delay_seconds=2, retry_condition_fn=unless_refused
 )
+@refusing
 async def _score(work: Work, pair: _Pair, version: Version, holdout: Holdout, folder: Path) -> Path:
     """Score the holdout with one version, in the environment that it was logged with."""
     title = f"version {version.number} of '{version.model}'"
@@ -176,6 +179,7 @@ def _features(section: AbTestSection, model: FetchedModel, holdout: Holdout) -> 
 
 
 @task(name="test", task_run_name="test", cache_policy=NO_CACHE)
+@refusing
 async def _judge(
     work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
 ) -> tuple[ABTestResult, dict[str, Path]]:

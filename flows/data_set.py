@@ -15,7 +15,7 @@ from ame.runtime import TaskInputs, data_set_keys, execute_task
 from ame.spec import Task
 from ame.store import SnapshotStore
 from flows._dispatch import run_step
-from flows._outcome import completed, diagnosed
+from flows._outcome import completed, diagnosed, refusing, settled
 from flows._threads import stoppable
 from flows._work import Work, open_work
 
@@ -37,11 +37,12 @@ async def produce_data_set(
     work = open_work(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
     keys = await produced(work, maker.data_sets)
-    await _make(work, maker, TaskInputs(mlflow=work.registry.uri, data_set_keys=keys))
+    await settled(_make(work, maker, TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)))
     return completed("Completed", f"data set '{data_set}' is there", detail=keys[data_set])
 
 
 @task(name="make data sets", task_run_name="{maker.name}", cache_policy=NO_CACHE)
+@refusing
 async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
     makes = tuple(made for made in work.project.data_sets.values() if made.task == maker.name)
     await stoppable(

@@ -13,14 +13,14 @@ from prefect import flow, get_run_logger, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Failed
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry import DECIDED, Version, now_text
 from ame.registry import State as VersionState
 from ame.spec import Model, Threshold
 from flows._dispatch import run_step
-from flows._outcome import completed, diagnosed
+from flows._outcome import completed, diagnosed, failed
+from flows._tags import tag_this_run
 from flows._work import Work, open_work
 from flows.comparison import compare_versions
 from flows.task import run_task
@@ -57,12 +57,13 @@ async def deliver_version(
     trainer = await asyncio.to_thread(work.registry.trainer_of, candidate)
     if trainer:
         return completed("NotTrained", f"its training, held by {trainer}, has not ended", version=version)
+    await tag_this_run(work.version_tag(model, version))
     with tags(work.version_tag(model, version)):
-        if candidate.state in (None, "training", "trained"):
+        if candidate.state in (None, "trained"):
             refusal = await _validate(work, declared, candidate)
             if refusal:
                 await _mark(work, candidate, "refused", refusal)
-                return Failed(name="Refused", message=refusal)
+                return failed("Refused", refusal, version=version)
             candidate = await _mark(work, candidate, "validated", "")
         return await _decide(work, declared, candidate)
 
@@ -112,7 +113,9 @@ async def _decide(work: Work, declared: Model, candidate: Version) -> State[Any]
         if compared.state in _FINAL:
             final = _FINAL[compared.state]
             await _mark(work, candidate, final, compared.message)
-            return completed(final.title(), compared.message, version=candidate.number)
+            # An invalid test has judged nothing: somebody must look, so the run is not a green one.
+            end = failed if final == "invalid" else completed
+            return end(final.title(), compared.message, version=candidate.number)
         if await _promote(work, candidate, champion, compared.message):
             return completed("Promoted", compared.message, version=candidate.number)
         get_run_logger().info("the champion has changed meanwhile: comparing with the new one")
@@ -135,7 +138,8 @@ async def _without_comparison(
     if champion == candidate.number:
         # A promotion was cut off between the alias and the state, or somebody set the alias by hand.
         why = candidate.tags.get("ame.why") or "it already was the champion"
-        before = candidate.tags.get("ame.champion")
+        replaced = candidate.tags.get("ame.replaced", "none")
+        before = None if replaced == "none" else replaced
     elif champion is None and promotion.first_version == "validated" and promotion.strategy != "never":
         why, before = f"there was no champion and {passed}", None
     elif champion is not None and promotion.strategy == "always":
@@ -228,7 +232,7 @@ async def _promote(work: Work, candidate: Version, instead_of: str | None, why: 
 
 def _promote_now(work: Work, candidate: Version, instead_of: str | None, why: str) -> bool:
     # The reason stands on the version before the alias moves, so that a cut-off promotion still has it.
-    marks = {"why": why, "decision": "promote", "champion": instead_of or "none"}
+    marks = {"why": why, "decision": "promote", "replaced": instead_of or "none"}
     for name, value in marks.items():
         work.registry.client.set_model_version_tag(candidate.model, candidate.number, f"ame.{name}", value)
     if not work.registry.promote(candidate, instead_of=instead_of):

@@ -7,12 +7,12 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
-from flows._outcome import completed, diagnosed
+from flows._outcome import attempts, completed, diagnosed, refusing
 from flows._threads import stoppable
 from flows._work import Work, open_work
 from flows.data_set import produced
@@ -49,18 +49,19 @@ async def run_task(
         )
     keys = await produced(work, declared.data_sets)
     inputs = TaskInputs(mlflow=work.registry.uri, extra=extra or {}, data_set_keys=keys)
-    await _execute.with_options(retries=declared.retries)(work, declared, inputs)
+    await attempts(lambda number: _execute(work, declared, inputs, number), declared.retries)
     return completed("Completed", f"task '{task_name}' ended well")
 
 
-@task(name="execute", task_run_name="{declared.name}", cache_policy=NO_CACHE)
-async def _execute(work: Work, declared: Task, inputs: TaskInputs) -> None:
+@task(name="execute", task_run_name="{declared.name}, attempt {attempt}", cache_policy=NO_CACHE)
+@refusing
+async def _execute(work: Work, declared: Task, inputs: TaskInputs, attempt: int) -> None:
     await stoppable(
         execute_task,
         work.project,
         declared,
         inputs,
         home=work.home,
-        name=f"{declared.name}-{flow_run.id}-{task_run.run_count}",
+        name=f"{declared.name}-{flow_run.id}-{attempt}",
         on_line=get_run_logger().info,
     )

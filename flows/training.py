@@ -6,17 +6,18 @@ import asyncio
 import json
 from typing import Any
 
-from prefect import flow, get_client, get_run_logger, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry import TaskRun, Version
 from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
 from flows._dispatch import run_step
-from flows._outcome import completed, diagnosed
+from flows._outcome import attempts, completed, diagnosed, failed, refusing
+from flows._tags import tag_this_run
 from flows._threads import stoppable
 from flows._work import Work, open_work
 from flows.data_set import produced
@@ -51,24 +52,26 @@ async def train_model(
     trainer = work.project.tasks[declared.training]
     keys = await produced(work, trainer.data_sets)
     inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)
-    version = await _train.with_options(retries=trainer.retries)(work, model, trainer, inputs)
-    await _tag_this_run(work.version_tag(model, version.number))
+    version = await attempts(lambda number: _train(work, model, trainer, inputs, number), trainer.retries)
+    await tag_this_run(work.version_tag(model, version.number))
     delivered = await run_step(deliver_version, work, model=model, version=version.number)
-    return completed(delivered.state, delivered.message, version=version.number, detail=delivered.flow_run)
+    end = failed if delivered.failed else completed
+    return end(delivered.state, delivered.message, version=version.number, detail=delivered.flow_run)
 
 
-@task(name="train", task_run_name="{trainer.name}", cache_policy=NO_CACHE)
-async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs) -> Version:
+@task(name="train", task_run_name="{trainer.name}, attempt {attempt}", cache_policy=NO_CACHE)
+@refusing
+async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs, attempt: int) -> Version:
     """Run the training once; its runs and versions count only if the command ends well."""
-    task_run_ = TaskRun(
+    marks = TaskRun(
         id=str(flow_run.id),
-        attempt=int(task_run.run_count),
+        attempt=attempt,
         holder=work.holder,
         newest_before=await asyncio.to_thread(work.registry.newest_number, model),
     )
     marked = TaskInputs(
         mlflow=inputs.mlflow,
-        extra={"MLFLOW_RUN_CONTEXT": json.dumps(task_run_.context)},
+        extra={"MLFLOW_RUN_CONTEXT": json.dumps(marks.context)},
         data_set_keys=inputs.data_set_keys,
     )
     try:
@@ -78,30 +81,32 @@ async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs) -> V
             trainer,
             marked,
             home=work.home,
-            name=f"{trainer.name}-{flow_run.id}-{task_run_.attempt}",
+            name=f"{trainer.name}-{flow_run.id}-{attempt}",
             on_line=get_run_logger().info,
         )
     except Refused as refused:
-        await asyncio.to_thread(work.registry.refuse_attempt, model, task_run_, str(refused))
+        await asyncio.to_thread(work.registry.refuse_attempt, model, marks, str(refused))
         raise
-    return await asyncio.to_thread(_candidate, work, model, task_run_)
+    return await asyncio.to_thread(_candidate, work, model, marks)
 
 
-def _candidate(work: Work, model: str, task_run_: TaskRun) -> Version:
+def _candidate(work: Work, model: str, marks: TaskRun) -> Version:
     """The version to deliver: the newest that the training made; its elder sisters are superseded."""
-    made = work.registry.made_by(model, task_run_)
+    made = work.registry.made_by(model, marks)
     if not made:
-        raise Refused(_no_version(work, model, task_run_))
+        raise Refused(_no_version(work, model, marks))
     *others, newest = made
     for other in others:
         work.registry.mark(
             other, "superseded", why=f"the same training registered version {newest.number} after it"
         )
-    return work.registry.mark(newest, "trained", prefect_run=task_run_.id)
+    trained = work.registry.mark(newest, "trained", prefect_run=marks.id)
+    work.registry.end_training(marks)
+    return trained
 
 
-def _no_version(work: Work, model: str, task_run_: TaskRun) -> Diagnosis:
-    runs = work.registry.training_runs(task_run_)
+def _no_version(work: Work, model: str, marks: TaskRun) -> Diagnosis:
+    runs = work.registry.training_runs(marks)
     logged = sum(len(run.outputs.model_outputs) if run.outputs else 0 for run in runs)
     seen = f"It started {len(runs)} MLflow run(s), which logged {logged} model(s)"
     return Diagnosis(
@@ -111,9 +116,3 @@ def _no_version(work: Work, model: str, task_run_: TaskRun) -> Diagnosis:
         why=f"{seen}; no version of '{model}' names one of them, and none without a run appeared meanwhile.",
         fix=f"Log the model with registered_model_name='{model}', or call mlflow.register_model.",
     )
-
-
-async def _tag_this_run(tag: str) -> None:
-    """Put the version's tag on this run, which could not know it when it started."""
-    async with get_client() as client:
-        await client.update_flow_run(flow_run.id, tags={*flow_run.tags, tag})

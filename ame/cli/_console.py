@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 
 from ame.diagnosis import Diagnosis
 
-__all__ = ["PROJECT", "as_json", "number", "print_json", "say", "warn"]
+__all__ = ["PROJECT", "as_json", "columns", "number", "print_json", "say", "warn"]
 
 PROJECT = click.option(
     "--project",
@@ -37,6 +37,13 @@ def warn(diagnoses: Iterable[Diagnosis]) -> None:
 
 def print_json(content: dict[str, Any]) -> None:
     click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def number(value: float | None, form: str = "+.4f") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ame.cli._console import number
+from ame.cli._console import columns, number
 
 if TYPE_CHECKING:
     from ame.local import Home
@@ -21,14 +21,13 @@ def version_outcome(registry: Registry, model: str, number: str) -> dict[str, An
     """The part `model` of a run's JSON: decision, reason, the champion compared with, the numbers."""
     version = registry.version(model, number)
     recorded = recorded_test(registry, version)
-    champion = version.tags.get("ame.champion")
     return {
         "name": model,
         "version": version.number,
         "state": version.state,
         "decision": version.tags.get("ame.decision"),
         "why": version.tags.get("ame.why"),
-        "champion": None if champion in (None, "none") else champion,
+        "champion": version.tags.get("ame.champion"),
         "metrics": recorded.metrics if recorded else {},
         "abTestRunId": recorded.run_id if recorded else None,
     }
@@ -65,8 +64,7 @@ def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
                 number(found["pValue"], ".3g"),
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return columns(rows)
 
 
 def print_reports(reports: list[dict[str, Any]], work: Work) -> None:

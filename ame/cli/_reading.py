@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ame.cli._console import say
 from ame.local import home_of, running_servers
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def registry_to_read(project: Project) -> tuple[Registry | None, Home]:
     if not uri:
         if not home.registry_database.exists():
             return None, home
+        say("reading the registry ...")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         uri = f"sqlite:///{home.registry_database}"
     return Registry(uri), home

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -42,6 +43,8 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
         _refuse_shadowed_flows()
         from flows._work import open_work
 
+        # It repeats, for every flow run, the address that the flow run itself logs.
+        logging.getLogger("prefect.engine").setLevel(logging.WARNING)
         work = open_work(str(project.folder), env)
         _clear_leftovers(servers, work)
         try:
@@ -91,7 +94,7 @@ def _clear_leftovers(servers: Servers, work: Work) -> None:
         orphans = work.registry.end_orphans(work.holder)
         crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
     if orphans or crashed:
-        say(f"an earlier command was killed: {crashed} flow runs are Crashed, {orphans} MLflow runs KILLED")
+        say(f"an earlier command was killed: marked {crashed} + {orphans} runs (Prefect + MLflow) as ended")
 
 
 def send_logs() -> None:

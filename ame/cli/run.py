@@ -22,8 +22,6 @@ __all__ = ["Report", "command", "run_names"]
 #: One entry of `runs` in the JSON of `ame run`.
 Report = dict[str, Any]
 
-_FAILED = {"Failed", "Refused", "Crashed", "Cancelled", "TimedOut"}
-
 
 @click.command("run", short_help="Train and deliver models, or run a task.")
 @click.argument("name", required=False, metavar="[MODEL|TASK]")
@@ -46,10 +44,12 @@ def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: boo
     from ame.cli._outcomes import print_reports
     from ame.cli._session import session
     from ame.spec import load_project
+    from flows._work import with_values
 
     env = _variables(pairs)
     project = load_project(folder)
     warn(project.warnings)
+    with_values(project, env)
     names = _names(name, project.models, project.tasks)
     with session(project, env) as (_, work):
         if refresh:
@@ -59,7 +59,7 @@ def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: boo
             print_json({"project": project.name, "runs": reports})
         else:
             print_reports(reports, work)
-    if any(report["state"] in _FAILED for report in reports):
+    if any(report["failed"] for report in reports):
         raise SystemExit(1)
 
 
@@ -88,7 +88,7 @@ async def _run_model(work: Work, model: str) -> list[Report]:
     for version in undelivered(work, model):
         say(f"version {version.number} of '{model}' has no decision yet: delivering it first")
         ended = await run_step(deliver_version, work, model=model, version=version.number)
-        reports.append(_model_report(work, model, ended))
+        reports.append(_model_report(work, model, ended, version.number))
     if work.model(model).training:
         ended = await run_step(train_model, work, model=model)
         reports.append(_model_report(work, model, ended))
@@ -107,21 +107,24 @@ async def _run_task(work: Work, task: str) -> Report:
         "name": task,
         "state": ended.state,
         "flowRunId": ended.flow_run,
+        "failed": ended.failed,
         "message": ended.message,
         "model": None,
     }
 
 
-def _model_report(work: Work, model: str, ended: Outcome) -> Report:
+def _model_report(work: Work, model: str, ended: Outcome, delivered: str | None = None) -> Report:
     from ame.cli._outcomes import version_outcome
 
+    number = ended.version or delivered
     return {
         "kind": "model",
         "name": model,
         "state": ended.state,
         "flowRunId": ended.flow_run,
+        "failed": ended.failed,
         "message": ended.message,
-        "model": version_outcome(work.registry, model, ended.version) if ended.version else None,
+        "model": version_outcome(work.registry, model, number) if number else None,
     }
 
 

@@ -10,7 +10,7 @@ import click
 from ame.cli._console import PROJECT, as_json, print_json
 
 if TYPE_CHECKING:
-    from ame.registry import Registry
+    from ame.registry import Registry, Version
 
 __all__ = ["command"]
 
@@ -35,8 +35,10 @@ def command(folder: Path, json_wanted: bool) -> None:
         if last:
             click.echo(f"  v{last['version']} {last['state']} {last['decidedAt']}: {last['why']}")
         if model["undecided"]:
-            waiting = ", ".join(f"v{number}" for number in model["undecided"])
-            click.echo(f"  waiting for a decision: {waiting} (`ame run` goes on with them)")
+            waiting = ", ".join(
+                f"v{found['version']} ({found['state'] or 'not delivered'})" for found in model["undecided"]
+            )
+            click.echo(f"  without a decision: {waiting}")
 
 
 def _model(registry: Registry | None, name: str) -> dict[str, Any]:
@@ -56,13 +58,17 @@ def _model(registry: Registry | None, name: str) -> dict[str, Any]:
         "name": name,
         "champion": registry.alias(name, CHAMPION),
         "challenger": registry.alias(name, CHALLENGER),
-        "undecided": [version.number for version in versions if version.state not in DECIDED],
+        "undecided": [
+            {"version": found.number, "state": found.state}
+            for found in versions
+            if found.state not in DECIDED
+        ],
         "lastDecision": {
             "version": last.number,
             "state": last.state,
             "decision": last.tags.get("ame.decision"),
             "why": last.tags.get("ame.why"),
-            "champion": None if last.tags.get("ame.champion") == "none" else last.tags.get("ame.champion"),
+            "champion": last.tags.get("ame.champion"),
             "decidedAt": last.tags["ame.decided_at"],
         }
         if last
@@ -72,3 +78,7 @@ def _model(registry: Registry | None, name: str) -> dict[str, Any]:
 
 def _v(number: str | None) -> str:
     return f"v{number}" if number else "none"
+
+
+def _waiting(version: Version) -> dict[str, str | None]:
+    return {"version": version.number, "state": version.state}

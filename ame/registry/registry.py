@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry.versions import (
     DECIDED,
+    ENDED_TAG,
     HOLDER_TAG,
     TASK_RUN_TAG,
     State,
@@ -183,7 +184,14 @@ class Registry:
         if version.state is not None or version.run_id is None:
             return None
         tags = self.client.get_run(version.run_id).data.tags
-        return tags.get(HOLDER_TAG, "unknown") if TASK_RUN_TAG in tags else None
+        if TASK_RUN_TAG not in tags or ENDED_TAG in tags:
+            return None
+        return tags.get(HOLDER_TAG, "unknown")
+
+    def end_training(self, task_run: TaskRun) -> None:
+        """Note on the runs of a training that it ended well; what is registered from them later is free."""
+        for run in self.training_runs(task_run):
+            self.client.set_tag(run.info.run_id, ENDED_TAG, now_text())
 
     def logged_metrics(self, version: Version) -> dict[str, float]:
         """The metrics that the version's training run logged; empty for a version without a run."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["DECIDED", "State", "TaskRun", "Version", "fail_runs", "made_versions", "runs_of", "to_version"]
 
 State = Literal[
-    "training",
     "trained",
     "validated",
     "refused",
@@ -33,6 +32,9 @@ DECIDED = frozenset({"refused", "promoted", "rejected", "inconclusive", "invalid
 
 #: Tags that MLFLOW_RUN_CONTEXT puts on every run that a command starts.
 TASK_RUN_TAG, ATTEMPT_TAG, HOLDER_TAG = "ame.task_run", "ame.attempt", "ame.holder"
+
+#: On the runs of a training that ended well: when.
+ENDED_TAG = "ame.training_ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -90,7 +91,8 @@ def bare_environment(
 
 def _flattened(file: Path, where: Where | None, seen: tuple[Path, ...]) -> list[str]:
     """The lines of a requirements file and of those that it includes, without comments and blanks."""
-    if file in seen:
+    real = Path(os.path.realpath(file))
+    if real in seen:
         return []
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -109,7 +111,7 @@ def _flattened(file: Path, where: Where | None, seen: tuple[Path, ...]) -> list[
         line = re.sub(r"(^|\s)#.*$", "", raw).strip()
         include = _INCLUDE.match(line)
         if include and "://" not in include["file"]:
-            inner = _flattened(file.parent / include["file"].strip("\"'"), where, (*seen, file))
+            inner = _flattened(file.parent / include["file"].strip("\"'"), where, (*seen, real))
             bound = "constraint " if include["option"] in ("-c", "--constraint") else ""
             lines += [bound + text for text in inner]
         elif line:

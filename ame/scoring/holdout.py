@@ -62,7 +62,9 @@ class Holdout:
         """
         schema = self.schema(columns)
         with _readable(self.name, self.where, self._source):
-            for batch in self._data.to_batches(columns=list(columns), use_threads=False):
+            for batch in self._data.to_batches(
+                columns=list(columns), use_threads=False, batch_readahead=2, fragment_readahead=1
+            ):
                 yield batch if batch.schema == schema else batch.cast(schema)
 
     def write(self, file: Path, columns: Sequence[str]) -> int:
@@ -108,12 +110,12 @@ def open_holdout(path: Path, name: str, where: Where) -> Holdout:
     """
     with _readable(name, where, path.name):
         if not path.exists():
-            raise ValueError("it does not exist")
+            raise ValueError("It does not exist")
         files = [path] if not path.is_dir() else [p for p in sorted(path.rglob("*")) if _is_data(p, path)]
         formats = {_format(file) for file in files}
         form = formats.pop() if len(formats) == 1 else None
         if form is None:
-            raise ValueError("it is not a set of parquet files, nor one of CSV files")
+            raise ValueError("It is not a set of parquet files, nor one of CSV files")
         data = _dataset(files, form)
         digest = digest_of_folder(path if path.is_dir() else path.parent, files)
     return Holdout(
@@ -132,7 +134,7 @@ def _readable(name: str, where: Where, source: str) -> Iterator[None]:
                 code="AME-E401",
                 where=where,
                 what=f"the holdout '{name}' cannot be read from {source}.",
-                why=f"{reason[0].upper()}{reason[1:].rstrip('.')}.",
+                why=f"{reason.rstrip('.')}.",
                 fix="Name a parquet or CSV file, or a folder of such files.",
             )
         ) from error
@@ -154,12 +156,12 @@ def _dataset(files: list[Path], form: str) -> ds.Dataset:
     for file, schema in schemas.items():
         twice = [column for column, times in Counter(schema.names).items() if times > 1]
         if twice:
-            raise ValueError(f"{file.name} has the column {twice[0]!r} twice")
+            raise ValueError(f"File {file.name} has the column {twice[0]!r} twice")
         if form == "csv" and (binary := [field.name for field in schema if pa.types.is_binary(field.type)]):
-            raise ValueError(f"the column {binary[0]!r} of {file.name} is not UTF-8 text")
+            raise ValueError(f"The column {binary[0]!r} of {file.name} is not UTF-8 text")
         odd = sorted(set(schema.names) ^ set(columns))
         if odd:
-            raise ValueError(f"{file.name} and {files[0].name} differ in the column {odd[0]!r}")
+            raise ValueError(f"Files {files[0].name} and {file.name} differ in the column {odd[0]!r}")
     whole = pa.unify_schemas(list(schemas.values()), promote_options="permissive")
     if form == "csv":
         whole = pa.schema([_as_pandas_reads(field) for field in whole])

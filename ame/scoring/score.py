@@ -47,9 +47,7 @@ def load(folder: str) -> Callable[[Any], Any]:
     if hasattr(raw, "predict_proba"):
         # Its one column would be 1 for every row, whichever class that is.
         if len(getattr(raw, "classes_", "01")) == 1:
-            raise SystemExit(
-                "the model knows one class only, %r; its probabilities say nothing" % raw.classes_[0]
-            )
+            raise SystemExit("the model knows one class only, %s, and cannot be compared" % raw.classes_[0])
         probabilities: Callable[[Any], Any] = raw.predict_proba
         return probabilities
     predictions: Callable[[Any], Any] = model.predict

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
@@ -203,7 +204,7 @@ def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path
     schema = pa.schema([("row", pa.int64()), *holdout.schema(columns), *((n, pa.float64()) for n in scores)])
     with pq.ParquetWriter(file, schema) as writer:
         for batch in holdout.batches(columns):
-            numbers = pa.array(range(rows, rows + batch.num_rows), pa.int64())
+            numbers = pa.array(np.arange(rows, rows + batch.num_rows))
             taken = [answer.take(batch.num_rows) for answer in answers]
             rows += batch.num_rows
             if any(len(some) != batch.num_rows for some in taken):

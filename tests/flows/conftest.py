@@ -46,6 +46,11 @@ class Project:
         text = textwrap.dedent(text).replace("$model", self.model).replace("$python", sys.executable)
         (self.folder / name).write_text(text)
 
+    def stop_training(self) -> None:
+        """Take the training out of the file: a run then only delivers what is there."""
+        file = self.folder / "ame.yml"
+        file.write_text(file.read_text().replace("    training: {task: {taskRef: train}}\n", ""))
+
     def work(self, **env: str) -> Any:
         from flows._work import open_work
 

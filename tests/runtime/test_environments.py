@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def test_hashes_are_checked(cache: Path, folder: Path) -> None:
     with pytest.raises(Refused, match="Hash mismatch"):
         make(
             folder / "requirements.txt",
-            HASHED.replace("4721f391", "00000000").replace("ff70335d", "00000000"),
+            re.sub("sha256:.{8}", "sha256:00000000", HASHED),
         )
 
 
