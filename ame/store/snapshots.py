@@ -75,7 +75,8 @@ class SnapshotStore:
         place = folder / uuid.uuid4().hex
         with file_lock(self._root / "filling.lock"):
             for left in folder.glob("*"):
-                if not is_locked(left):
+                # One that is gone by now has become a snapshot.
+                if not is_locked(left) and left.exists():
                     remove_folder(left)
             place.mkdir(parents=True)
             lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)

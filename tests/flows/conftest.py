@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,25 +12,21 @@ from typing import Any
 
 import pytest
 
-from ame.local import Home, serving
+from ame.cli._session import send_logs
+from tests.conftest import Embedded
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Servers that the projects of these tests find in the environment, as a user's own ones."""
-    home = Home(tmp_path_factory.mktemp("servers") / ".ame")
-    with serving(home) as up:
-        os.environ |= {
-            "PREFECT_API_URL": up.prefect,
-            "PREFECT_HOME": str(home.prefect),
-            "MLFLOW_TRACKING_URI": up.mlflow,
-            "MLFLOW_REGISTRY_URI": up.mlflow,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        }
+@pytest.fixture(scope="package")
+def servers(embedded: Embedded) -> Iterator[None]:
+    """The shared servers, found by these tests' projects in the environment as a user's own ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", embedded.servers.prefect)
+        patch.setenv("PREFECT_HOME", str(embedded.home.prefect))
+        patch.setenv("MLFLOW_TRACKING_URI", embedded.servers.mlflow)
+        patch.setenv("MLFLOW_REGISTRY_URI", embedded.servers.mlflow)
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         yield
-        from ame.cli._session import send_logs
-
         send_logs()
 
 
@@ -86,8 +81,7 @@ AME_YML = """
 """
 
 TRAIN = """
-    import os
-    import mlflow
+        import mlflow
     import mlflow.sklearn
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
