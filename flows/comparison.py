@@ -212,12 +212,17 @@ def _judge_now(
         "Model": pair.challenger.model,
         "Challenger": f"version {pair.challenger.number}",
         "Champion": f"version {pair.champion.number}",
-        "Holdout": f"{holdout.name}, {result.rows:,} rows",
+        "Holdout": holdout.name,
         "Project": work.project.name,
     }
-    page = render_report(result, table, title=pair.title, subtitle=facts)
+    names = {
+        "champion": f"champion v{pair.champion.number}",
+        "challenger": f"challenger v{pair.challenger.number}",
+    }
+    pictures = figures(result, table, **names)
+    page = render_report(result, pictures, title=pair.title, subtitle=facts, **names)
     files["report.html"].write_text(page)
-    for name, figure in figures(result, table).items():
+    for name, figure in pictures.items():
         path = folder / f"{name}.png"
         figure.savefig(path, dpi=110)
         files[f"figures/{name}.png"] = path

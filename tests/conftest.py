@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -20,8 +21,12 @@ _MARK = "TEST_THAT_STARTED_THIS"
 
 def pytest_configure() -> None:
     """The settings of the user's shell are for the user's servers."""
+    _forget_settings(pytest.MonkeyPatch())
+
+
+def _forget_settings(environment: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(_OURS)]:
-        del os.environ[name]
+        environment.delenv(name)
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,17 @@ class Embedded:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Real servers, started once: for tests that only need some to be there."""
     home = Home(tmp_path_factory.mktemp("embedded") / ".ame")
-    with serving(home) as servers:
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            _forget_settings(environment)
+            servers = stack.enter_context(serving(home))
         yield Embedded(home, servers)
 
 
 @pytest.fixture
 def no_servers_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a user who has no servers, whatever other tests have set."""
-    for name in [name for name in os.environ if name.startswith(_OURS)]:
-        monkeypatch.delenv(name)
+    _forget_settings(monkeypatch)
 
 
 @pytest.fixture

@@ -39,10 +39,13 @@ def cli() -> None:
 def main() -> None:
     """The entry point: a refusal is printed as diagnoses, never as a traceback."""
     try:
-        cli(prog_name="ame")
+        cli(prog_name="ame", standalone_mode=False)
     except Refused as refused:
         click.echo(str(refused), err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except click.ClickException as usage:
+        usage.show()
+        sys.exit(usage.exit_code)
+    except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -17,6 +16,7 @@ import ame
 from ame.cli._console import say
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, Servers, file_lock, home_of, living_leases, serving
+from ame.store import remove_folder
 
 if TYPE_CHECKING:
     from ame.spec import Project
@@ -44,7 +44,7 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
         from flows._work import open_work
 
         # It repeats, for every flow run, the address that the flow run itself logs.
-        logging.getLogger("prefect.engine").setLevel(logging.WARNING)
+        logging.getLogger("prefect.engine").addFilter(lambda record: record.levelno > logging.INFO)
         work = open_work(str(project.folder), env)
         _clear_leftovers(servers, work)
         try:
@@ -89,8 +89,8 @@ def _clear_leftovers(servers: Servers, work: Work) -> None:
     with file_lock(work.home.run / "leftovers.lock"):
         if living_leases(work.home.leases) > 1:
             return
-        shutil.rmtree(work.home.work, ignore_errors=True)
-        work.home.work.mkdir()
+        remove_folder(work.home.work)
+        work.home.work.mkdir(exist_ok=True)
         orphans = work.registry.end_orphans(work.holder)
         crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
     if orphans or crashed:

@@ -29,8 +29,8 @@ __all__ = ["draw_calibration", "draw_difference", "draw_roc", "inline_svg"]
 
 INK, MUTED, RULE = "#1c2330", "#6b7381", "#d8dce3"
 COLOURS = {"champion": "#a8620c", "challenger": "#1f62d0"}
-#: The champion's line is the wider one, so that it shows beneath a challenger that is just as good.
-WIDTHS = {"champion": 2.8, "challenger": 1.5}
+#: The champion's line is a soft band, so that it shows beneath a challenger that is just as good.
+LINES: Any = {"champion": {"linewidth": 3.4, "alpha": 0.65}, "challenger": {"linewidth": 1.7}}
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -62,7 +62,7 @@ _ALONE = Lock()
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    """matplotlib's settings are those of the process, so only one thread at a time may change them."""
+    """The settings of matplotlib are those of the process: one thread at a time may change them."""
     with _ALONE, mpl.rc_context(_STYLE):
         yield
 
@@ -99,7 +99,7 @@ def draw_roc(result: ABTestResult, rows: ScoredRows, names: Mapping[str, str]) -
     for model in MODELS:
         points = roc_points(rows.label, getattr(rows, model))
         name = f"{names[model]} (area {getattr(area, model):.4f})" if area else names[model]
-        axes.plot(*points, color=COLOURS[model], linewidth=WIDTHS[model], label=name)
+        axes.plot(*points, color=COLOURS[model], label=name, **LINES[model])
     axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.legend(loc="lower right")
@@ -114,16 +114,10 @@ def draw_calibration(rows: ScoredRows, names: Mapping[str, str]) -> Figure:
     for model in MODELS:
         bins = calibration(rows.label, getattr(rows, model))
         furthest = max(furthest, float(bins.predicted.max()), float(bins.high.max()))
-        colour, width = COLOURS[model], WIDTHS[model]
-        axes.vlines(bins.predicted, bins.low, bins.high, color=colour, linewidth=width, alpha=0.5)
+        axes.vlines(bins.predicted, bins.low, bins.high, color=COLOURS[model], linewidth=1.4, alpha=0.6)
+        axes.plot(bins.predicted, bins.observed, color=COLOURS[model], **LINES[model])
         axes.plot(
-            bins.predicted,
-            bins.observed,
-            "o-",
-            color=colour,
-            linewidth=width,
-            markersize=3 + width,
-            label=names[model],
+            bins.predicted, bins.observed, "o", color=COLOURS[model], label=names[model], markersize=4.5
         )
     limit = min(1.0, furthest * 1.05)
     axes.plot([0, limit], [0, limit], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
@@ -190,7 +184,10 @@ def _draw_lines(axes: Axes, primary: MetricResult, top: float, drawn: tuple[floa
     first, last = min(*places, drawn[0]), max(*places, drawn[1])
     rightwards = min(places) - first < last - max(places)
     room = 0.28 * (last - first)
-    first, last = (first, max(last, max(places) + room)) if rightwards else (min(first, min(places) - room), last)
+    if rightwards:
+        last = max(last, max(places) + room)
+    else:
+        first = min(first, min(places) - room)
     axes.set_xlim(first - 0.02 * (last - first), last + 0.02 * (last - first))
     digits = decimals(*places)
     height = top

@@ -85,7 +85,7 @@ def render_report(
         # matplotlib has escaped the names of the models, so its drawing may stand as it is.
         figures={name: Markup(svg) for name, svg in _inline(pictures)},  # noqa: S704
         settings=_settings(result),
-        confidence=confidence(result.alpha),
+        confidence=confidence(result.alpha).replace(" ", "\u00a0"),
     )
 
 

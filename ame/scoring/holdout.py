@@ -21,7 +21,12 @@ from ame.store import digest_of_folder
 __all__ = ["Holdout", "open_holdout"]
 
 _FORMATS: dict[str, ds.FileFormat] = {
-    "parquet": ds.ParquetFileFormat(),
+    # Buffering ahead, the default, keeps what was read until the file's end.
+    "parquet": ds.ParquetFileFormat(
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(
+            pre_buffer=False, use_buffered_stream=True
+        )
+    ),
     # As pandas.read_csv, which the training most likely used, would tell: empty texts are missing values.
     # Types are guessed from a file's first 16 MiB.
     "csv": ds.CsvFileFormat(

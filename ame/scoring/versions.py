@@ -190,6 +190,8 @@ def _name(line: str) -> str:
 def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path], file: Path) -> int:
     """One parquet file with `row`, the holdout's `columns`, and one column of scores for each model.
 
+    A column of the holdout that is called `row` itself stands for the row's number.
+
     Args:
         scores: by the column's name, for example champion and challenger.
 
@@ -201,15 +203,16 @@ def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path
     """
     rows = 0
     answers = [_Answers(path) for path in scores.values()]
-    schema = pa.schema([("row", pa.int64()), *holdout.schema(columns), *((n, pa.float64()) for n in scores)])
+    own = [] if "row" in columns else [("row", pa.int64())]
+    schema = pa.schema([*own, *holdout.schema(columns), *((n, pa.float64()) for n in scores)])
     with pq.ParquetWriter(file, schema) as writer:
         for batch in holdout.batches(columns):
-            numbers = pa.array(np.arange(rows, rows + batch.num_rows))
+            numbers = [pa.array(np.arange(rows, rows + batch.num_rows)) for _ in own]
             taken = [answer.take(batch.num_rows) for answer in answers]
             rows += batch.num_rows
             if any(len(some) != batch.num_rows for some in taken):
                 raise Refused(_changed(holdout))
-            writer.write_table(pa.Table.from_arrays([numbers, *batch.columns, *taken], schema=schema))
+            writer.write_table(pa.Table.from_arrays([*numbers, *batch.columns, *taken], schema=schema))
     if any(len(answer.take(1)) for answer in answers):
         raise Refused(_changed(holdout))
     return rows
@@ -219,7 +222,8 @@ class _Answers:
     """The scores of one file, in order, as many at a time as are asked for."""
 
     def __init__(self, file: Path) -> None:
-        self._batches = pq.ParquetFile(file).iter_batches(columns=["score"])
+        opened = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+        self._batches = opened.iter_batches(columns=["score"])
         self._rest = pa.chunked_array([], pa.float64())
 
     def take(self, rows: int) -> pa.ChunkedArray:

@@ -85,6 +85,8 @@ def read_document(path: Path, shown_as: str) -> yaml.MappingNode:
         )
     if "&" in text:
         _refuse_bad_aliases(root, shown_as)
+    if "\\" in text:
+        _refuse_nul(root, shown_as)
     if not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single text"
         raise Refused(
@@ -233,6 +235,26 @@ def _refuse_bad_aliases(root: yaml.Node, shown_as: str) -> None:
             if size > MOST_NODES or depth > DEEPEST:
                 raise Refused(_bad_alias(shown_as, node, "unfolds to too much through its aliases"))
             measured[id(node)] = (size, depth)
+
+
+def _refuse_nul(root: yaml.Node, shown_as: str) -> None:
+    """Refuses a text that escapes put a NUL into: no command, variable or file name can hold one."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+            raise Refused(
+                Diagnosis(
+                    code="AME-E116",
+                    where=_at(shown_as, node),
+                    what="this text holds a NUL character.",
+                    fix="Leave it out: no command, variable or file name can hold one.",
+                )
+            )
+        if id(node) not in seen:
+            seen.add(id(node))
+            stack.extend(_children(node))
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import matplotlib as mpl
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -66,9 +68,9 @@ def test_page_shows_the_decision_the_numbers_and_the_pictures(scores: pa.Table) 
     page = Page(
         render_report(
             result,
-            scores,
+            figures(result, scores),
             title="arrival-delay <4> & co",
-            subtitle={"champion": "version 3", "run": "https://mlflow.test/run?a=1&b=2"},
+            subtitle={"Holdout": "october", "run": "https://mlflow.test/run?a=1&b=2"},
         )
     )
 
@@ -77,10 +79,14 @@ def test_page_shows_the_decision_the_numbers_and_the_pictures(scores: pa.Table) 
     for expected in (
         f"Promote {result.why}",
         "3,000 rows, ",
-        f"ROC AUC (primary) paired DeLong {area.champion:.4f} {area.challenger:.4f} +{area.difference:.4f}",
-        "champion version 3",
-        "Log loss (guardrail)",
-        "Brier score (reported)",
+        "Metric Champion Challenger Difference 95 % interval Lower bound, 95 % Must be above p",
+        f"ROC AUC {area.champion:.4f} {area.challenger:.4f} +{area.difference:.4f} +",
+        f"+{area.lower_bound:.4f} 0.0020 <0.0001",
+        "Primary: paired DeLong",
+        "Holdout october",
+        "-0.0100",
+        "Guardrail: paired t",
+        "Reported: paired t",
         f"challenger (area {area.challenger:.4f})",
         "mean predicted probability",
         "no difference",
@@ -92,8 +98,9 @@ def test_page_shows_the_decision_the_numbers_and_the_pictures(scores: pa.Table) 
 
 
 def test_page_is_self_contained_and_follows_light_and_dark(scores: pa.Table) -> None:
+    result = run_ab_test(TEST, scores)
     page = render_report(
-        run_ab_test(TEST, scores), scores, title="A", subtitle={"run": "https://mlflow.test/1"}
+        result, figures(result, scores), title="A", subtitle={"run": "https://mlflow.test/1"}
     )
 
     assert set(re.findall(r"https?://[^\"<\s]+", page)) == {"https://mlflow.test/1"}
@@ -105,27 +112,75 @@ def test_page_is_self_contained_and_follows_light_and_dark(scores: pa.Table) -> 
 
 
 def test_a_link_that_is_no_web_address_stays_text(scores: pa.Table) -> None:
-    page = render_report(
-        run_ab_test(TEST, scores), scores, title="A", subtitle={"run": "javascript:alert(1)"}
-    )
+    page = render_report(run_ab_test(TEST, scores), {}, title="A", subtitle={"run": "javascript:alert(1)"})
 
     assert "javascript:alert(1)" in page
     assert "<a " not in page
 
 
-def test_the_same_result_gives_the_same_bytes(scores: pa.Table) -> None:
+def test_models_are_called_by_their_names(scores: pa.Table) -> None:
+    result = run_ab_test(TEST, scores)
+    names = {"champion": "champion v2", "challenger": "<b>$x$</b>"}
+
+    page = Page(render_report(result, figures(result, scores, **names), title="A", **names))
+
+    area = result.metrics["roc_auc"]
+    for expected in (
+        "Metric Champion v2 <b>$x$</b> Difference",
+        "ROC AUC of <b>$x$</b> minus that of champion v2",
+        f"champion v2 (area {area.champion:.4f}) <b>$x$</b> (area {area.challenger:.4f})",
+        "share of positives champion v2 <b>$x$</b>",
+    ):
+        assert expected in page.text
+
+
+def test_a_loss_is_taken_the_other_way_round(scores: pa.Table) -> None:
+    result = run_ab_test(replace(TEST, primary=Margin("log_loss"), guardrails=()), scores)
+
+    page = Page(render_report(result, figures(result, scores), title="A"))
+
+    assert "Log loss of champion minus that of challenger" in page.text
+
+
+def test_the_same_result_gives_the_same_bytes_in_every_thread(scores: pa.Table, tmp_path) -> None:
     config = replace(TEST, entity="tail")
-    first, second = (render_report(run_ab_test(config, scores), scores, title="A") for _ in range(2))
+    settings = [mpl.rcParams["text.color"], mpl.rcParams["svg.fonttype"]]
 
-    assert first == second
+    def render(number: int) -> str:
+        result = run_ab_test(config, scores)
+        drawn = figures(result, scores)
+        for name, figure in drawn.items():
+            figure.savefig(tmp_path / f"{number}-{name}.png", dpi=20 + 10 * number)
+        return render_report(result, drawn, title="A")
+
+    with ThreadPoolExecutor(4) as threads:
+        pages = set(threads.map(render, range(4)))
+
+    assert len(pages) == 1
+    assert [mpl.rcParams["text.color"], mpl.rcParams["svg.fonttype"]] == settings
 
 
-def test_bad_data_still_has_a_page(scores: pa.Table) -> None:
+def test_bad_data_still_has_a_page_with_what_failed_on_top(scores: pa.Table) -> None:
     bad = scores.set_column(2, "challenger", pa.array([None] * 3000, pa.float64()))
     result = run_ab_test(TEST, bad)
+    drawn = figures(result, bad)
 
-    assert figures(result, bad) == {}
-    assert f"Invalid {result.why}" in Page(render_report(result, bad, title="A")).text
+    assert drawn == {}
+    counts = f"3,000 rows, {result.positives} positive."
+    assert (
+        f"Invalid {result.why} {counts} Checks ✗ scores present"
+        in Page(render_report(result, drawn, title="A")).text
+    )
+
+
+def test_the_same_difference_on_every_row_has_no_distribution_to_draw(scores: pa.Table) -> None:
+    score, late = scores["champion"].to_numpy(), scores["late"].to_numpy()
+    worse = np.where(late, score * np.exp(-0.01), 1 - (1 - score) * np.exp(-0.01))
+    shifted = scores.set_column(2, "challenger", pa.array(worse))
+    result = run_ab_test(replace(TEST, primary=Margin("log_loss"), guardrails=()), shifted)
+
+    assert result.decision == "invalid"
+    assert list(figures(result, shifted)) == ["roc", "calibration"]
 
 
 def test_a_tied_primary_metric_has_no_distribution_to_draw(scores: pa.Table) -> None:
