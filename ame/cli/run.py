@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -64,8 +63,28 @@ def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: boo
 
 
 def run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
-    """Run models and tasks, given as (kind, name), one after another; failures are reported, not raised."""
-    return asyncio.run(_run_names(work, names))
+    """Run models and tasks, given as (kind, name), one after another; failures are reported, not raised.
+
+    Raises:
+        Refused: AME-E605, when a server stops answering in the middle.
+    """
+    from httpx import HTTPError
+    from mlflow.exceptions import MlflowException
+
+    from ame.cli._loop import run_beside
+
+    try:
+        return run_beside(_run_names(work, names))
+    except (HTTPError, MlflowException) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise Refused(
+            Diagnosis(
+                code="AME-E605",
+                what="a server stopped answering in the middle of the work.",
+                why=f"The last that was heard: {said}. The servers' logs: {work.home.logs}.",
+                fix="Run again: the work goes on where it stopped.",
+            )
+        ) from error
 
 
 async def _run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:

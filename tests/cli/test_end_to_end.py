@@ -91,7 +91,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(project: Pa
     }  # fmt: skip
 
 
-def test_a_failing_task_is_a_diagnosis_with_its_last_lines_and_ctrl_c_ends_everything(
+def test_a_failing_task_is_a_diagnosis_with_its_last_lines_and_a_signal_ends_everything(
     tmp_path: Path, until: Until
 ) -> None:
     (tmp_path / "ame.yml").write_text(
@@ -107,13 +107,18 @@ def test_a_failing_task_is_a_diagnosis_with_its_last_lines_and_ctrl_c_ends_every
         "Its last lines:\n    almost"
     )
 
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
+        _stop_in_the_middle(tmp_path, number, code, until)
+
+
+def _stop_in_the_middle(tmp_path: Path, number: signal.Signals, code: int, until: Until) -> None:
     log = tmp_path / "log"
     with log.open("wb") as output:
         stopped = subprocess.Popen(
             [AME, "run", "sleeps", "-p", tmp_path], stdout=output, stderr=output, start_new_session=True
         )
         until(lambda: b"$ sleep 321" in log.read_bytes(), 100)
-        stopped.send_signal(signal.SIGINT)
-        assert stopped.wait(30) == 130
+        stopped.send_signal(number)
+        assert stopped.wait(30) == code
     until(lambda: not alive(tmp_path), 15)
     assert b"Traceback" not in log.read_bytes()
