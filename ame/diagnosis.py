@@ -82,6 +82,9 @@ class Refused(Exception):
     def __str__(self) -> str:
         return "\n".join(str(diagnosis) for diagnosis in self.diagnoses)
 
+    def __repr__(self) -> str:
+        return f"Refused({', '.join(diagnosis.code for diagnosis in self.diagnoses)})"
+
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """`Did you mean 'gpu'?` when a known name is near, else an empty string."""

@@ -265,7 +265,8 @@ def _not_compared(candidate: Version, champion: str, why: str) -> Diagnosis:
         what=f"version {candidate.number} of '{candidate.model}' could not be compared with the champion, "
         f"version {champion}.",
         why=why,
-        fix="It stays undecided: the next `ame run` compares it again.",
+        fix="It stays undecided: the next `ame run` compares it again. If it is the champion that cannot be "
+        "scored any more, set the alias 'champion' in MLflow to another version.",
     )
 
 

@@ -85,9 +85,20 @@ async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs, atte
             on_line=get_run_logger().info,
         )
     except Refused as refused:
-        await asyncio.to_thread(work.registry.refuse_attempt, model, marks, str(refused))
+        await asyncio.to_thread(_refuse, work, model, marks, refused)
         raise
     return await asyncio.to_thread(_candidate, work, model, marks)
+
+
+def _refuse(work: Work, model: str, marks: TaskRun, refused: Refused) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        work.registry.refuse_attempt(model, marks, str(refused))
+    except MlflowException as error:
+        # Why the training failed must not be lost over it; what it registered has never been called
+        # trained, so the next run refuses it.
+        get_run_logger().warning("its versions could not be marked as refused: %s", error.message)
 
 
 def _candidate(work: Work, model: str, marks: TaskRun) -> Version:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from importlib import import_module
 
@@ -42,6 +44,12 @@ def main() -> None:
         cli(prog_name="ame", standalone_mode=False)
     except Refused as refused:
         click.echo(str(refused), err=True)
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"diagnoses": [found.to_json() for found in refused.diagnoses]}, indent=2))
+        if refused.diagnoses[0].code == "AME-E605":
+            # Prefect would go on for minutes to tell a server that has gone how its runs ended.
+            sys.stdout.flush()
+            os._exit(1)
         sys.exit(1)
     except click.ClickException as usage:
         usage.show()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 __all__ = ["run_beside"]
 
 _T = TypeVar("_T")
-_GRACE_SECONDS = 30.0
+_GRACE_SECONDS = 8.0  #: longer than a command that is told to stop may take
 
 
-def run_beside(work: Coroutine[Any, Any, _T]) -> _T:
+def run_beside(work: Coroutine[Any, Any, _T], check: Callable[[], None]) -> _T:
     """Run a coroutine to its end in a thread beside this one, and return its result.
 
     In the main thread Prefect takes SIGTERM over and raises from wherever the loop happens to be, which
     can hang. Here SIGTERM keeps its meaning: the process ends at once, and the keeper of the home ends
     what it had started. Ctrl-C cancels the coroutine and is raised when it has ended.
+
+    Args:
+        check: called every second while the coroutine runs; what it raises cancels the coroutine.
     """
     result: Future[_T] = Future()
     cancel: Future[Any] = Future()
@@ -39,8 +42,10 @@ def run_beside(work: Coroutine[Any, Any, _T]) -> _T:
     thread.start()
     try:
         while thread.is_alive():
-            thread.join(0.2)
-    except KeyboardInterrupt:
+            thread.join(1.0)
+            if thread.is_alive():
+                check()
+    except BaseException:
         cancel.result()()
         thread.join(_GRACE_SECONDS)
         raise

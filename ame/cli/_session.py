@@ -16,6 +16,7 @@ import ame
 from ame.cli._console import say
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, Servers, file_lock, home_of, living_leases, serving
+from ame.runtime import own_matplotlib_folder
 from ame.store import remove_folder
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
         Refused: AME-E601 to AME-E604 when there are no servers, AME-E705 when our flows are shadowed.
     """
     home = home_of(project.folder, project.name)
+    # Both write into the user's configuration when they are imported, unless they are told not to.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault(*own_matplotlib_folder())
     # Importing MLflow takes four seconds, which pass while the servers start.
     threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
     with serving(home, progress=say) as servers:
@@ -45,6 +49,10 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
 
         # It repeats, for every flow run, the address that the flow run itself logs.
         logging.getLogger("prefect.engine").addFilter(lambda record: record.levelno > logging.INFO)
+        # It tells a refusal as an exception without a traceback; the final state tells it better.
+        logging.getLogger("prefect.task_runs").addFilter(
+            lambda record: not str(record.msg).startswith("Task run failed with state")
+        )
         work = open_work(str(project.folder), env)
         _clear_leftovers(servers, work)
         try:
@@ -64,7 +72,6 @@ def _use(servers: Servers, home: Home) -> None:
     os.environ["PREFECT_API_URL"] = servers.prefect
     os.environ["MLFLOW_TRACKING_URI"] = servers.mlflow
     os.environ["MLFLOW_REGISTRY_URI"] = servers.mlflow
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 

@@ -72,19 +72,27 @@ def run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
     from mlflow.exceptions import MlflowException
 
     from ame.cli._loop import run_beside
+    from ame.local import failure_of
+
+    def check_servers() -> None:
+        # A call to a server that has gone is tried again for minutes before it fails by itself.
+        failure = failure_of(work.home)
+        if failure:
+            raise Refused(_server_lost(work, failure))
 
     try:
-        return run_beside(_run_names(work, names))
+        return run_beside(_run_names(work, names), check_servers)
     except (HTTPError, MlflowException) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise Refused(
-            Diagnosis(
-                code="AME-E605",
-                what="a server stopped answering in the middle of the work.",
-                why=f"The last that was heard: {said}. The servers' logs: {work.home.logs}.",
-                fix="Run again: the work goes on where it stopped.",
-            )
-        ) from error
+        raise Refused(_server_lost(work, (str(error) or type(error).__name__).splitlines()[0])) from error
+
+
+def _server_lost(work: Work, heard: str) -> Diagnosis:
+    return Diagnosis(
+        code="AME-E605",
+        what="a server stopped answering in the middle of the work.",
+        why=f"The last that was heard: {heard}. Logs of the servers: {work.home.logs}.",
+        fix="Run again: the work goes on where it stopped.",
+    )
 
 
 async def _run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:

@@ -17,7 +17,7 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.local.home import Home
 from ame.local.lease import file_lock, holding, is_locked
 
-__all__ = ["Servers", "running_servers", "serving"]
+__all__ = ["Servers", "failure_of", "running_servers", "serving"]
 
 _THIS_MACHINE = "127.0.0.1"
 
@@ -64,6 +64,14 @@ def serving(home: Home, *, progress: Callable[[str], None] = lambda _: None) -> 
         urls = own | (_wait(home, embedded, progress) if embedded else {})
         _go_past_proxies()
         yield Servers(urls["prefect"], urls["mlflow"], embedded)
+
+
+def failure_of(home: Home) -> str | None:
+    """Why the home's embedded servers do not work any more; None while nothing is known against them."""
+    told = _told(home)
+    if told is None or (not told["error"] and is_locked(home.keeper_lock)):
+        return None
+    return told["error"] or "the keeper of the servers was ended"
 
 
 def running_servers(home: Home) -> dict[str, str]:

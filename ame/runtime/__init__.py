@@ -4,7 +4,7 @@ from ame.runtime.command import Ended, run_command
 from ame.runtime.data_sets import data_set_keys
 from ame.runtime.environments import Environment, environment_from_lines
 from ame.runtime.task import TaskInputs, execute_task
-from ame.runtime.variables import inherited_variables
+from ame.runtime.variables import inherited_variables, own_matplotlib_folder
 from ame.runtime.workspace import project_digest
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "environment_from_lines",
     "execute_task",
     "inherited_variables",
+    "own_matplotlib_folder",
     "project_digest",
     "run_command",
 ]

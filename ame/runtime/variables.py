@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-__all__ = ["inherited_variables", "task_variables"]
+from ame.local.home import cache_folder
+
+__all__ = ["inherited_variables", "own_matplotlib_folder", "task_variables"]
 
 #: What configures us or our interpreter is not the command's; credentials and proxies are.
 _OURS = {
@@ -27,8 +29,15 @@ def inherited_variables() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in _OURS and not name.startswith(("PREFECT_", "AME_"))
+        if name not in _OURS
+        and not name.startswith(("PREFECT_", "AME_"))
+        and (name, value) != own_matplotlib_folder()
     }
+
+
+def own_matplotlib_folder() -> tuple[str, str]:
+    """The variable that keeps our own matplotlib in the cache; a command keeps the user's."""
+    return "MPLCONFIGDIR", str(cache_folder() / "matplotlib")
 
 
 def task_variables(

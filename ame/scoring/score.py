@@ -74,7 +74,7 @@ def to_scores(predicted: Any, rows: int) -> Any:
         predicted = predicted[:, 1]
     if predicted.ndim != 1 or len(predicted) != rows:
         raise SystemExit(
-            "the model answers %d rows with the shape %s; two classes, or one number a row, can be compared"
+            "the model answers %d rows with the shape %s; two classes, or one number a row, can be compared."
             % (rows, predicted.shape)
         )
     return predicted

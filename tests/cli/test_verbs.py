@@ -44,7 +44,12 @@ def test_a_broken_file_is_a_diagnosis_and_exit_1_for_every_verb(tmp_path: Path) 
         ended = subprocess.run(
             [AME, *arguments, "-p", tmp_path], capture_output=True, text=True, timeout=60, check=False
         )
-        assert (ended.returncode, ended.stdout) == (1, ""), arguments
+        assert ended.returncode == 1, arguments
+        if "--json" in arguments:
+            (diagnosis,) = json.loads(ended.stdout)["diagnoses"]
+            assert (diagnosis["code"], diagnosis["line"]) == ("AME-E109", 2)
+        else:
+            assert ended.stdout == "", arguments
         assert ended.stderr.strip() == expected, arguments
 
 
