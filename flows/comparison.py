@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -24,6 +24,7 @@ from ame.scoring import FetchedModel, Holdout, fetch_model, join_scores, open_ho
 from ame.spec import AbTestSection
 from ame.store import SnapshotStore
 from flows._outcome import completed, diagnosed, refusing, settled, unless_refused
+from flows._output import to_run_log
 from flows._summary import artifact_key, markdown_summary, metric_rows
 from flows._threads import stoppable
 from flows._work import Work, open_work
@@ -159,7 +160,7 @@ async def _compare(
 async def _score(work: Work, pair: _Pair, version: Version, holdout: Holdout, folder: Path) -> Path:
     """Score the holdout with one version, in the environment that it was logged with."""
     title = f"version {version.number} of '{version.model}'"
-    say = get_run_logger().info
+    say = to_run_log()
     fetched = await asyncio.to_thread(fetch_model, version.uri, work.registry.uri, folder / "model", title)
     features = _features(pair.section, fetched, holdout)
     rows = folder / "rows.parquet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
@@ -16,6 +16,7 @@ from ame.spec import Task
 from ame.store import SnapshotStore
 from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, refusing, settled
+from flows._output import to_run_log
 from flows._threads import stoppable
 from flows._work import Work, open_work
 
@@ -52,7 +53,7 @@ async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
         inputs,
         home=work.home,
         name=f"{maker.name}-{flow_run.id}",
-        on_line=get_run_logger().info,
+        on_line=to_run_log(),
         makes=makes,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
@@ -13,6 +13,7 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
 from flows._outcome import attempts, completed, diagnosed, refusing
+from flows._output import to_run_log
 from flows._threads import stoppable
 from flows._work import Work, open_work
 from flows.data_set import produced
@@ -63,5 +64,5 @@ async def _execute(work: Work, declared: Task, inputs: TaskInputs, attempt: int)
         inputs,
         home=work.home,
         name=f"{declared.name}-{flow_run.id}-{attempt}",
-        on_line=get_run_logger().info,
+        on_line=to_run_log(),
     )

@@ -17,6 +17,7 @@ from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
 from flows._dispatch import run_step
 from flows._outcome import attempts, completed, diagnosed, failed, refusing
+from flows._output import to_run_log
 from flows._tags import tag_this_run
 from flows._threads import stoppable
 from flows._work import Work, open_work
@@ -82,7 +83,7 @@ async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs, atte
             marked,
             home=work.home,
             name=f"{trainer.name}-{flow_run.id}-{attempt}",
-            on_line=get_run_logger().info,
+            on_line=to_run_log(),
         )
     except Refused as refused:
         await asyncio.to_thread(_refuse, work, model, marks, refused)

@@ -1,0 +1,28 @@
+"""A command's output in the log of its run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from prefect import get_run_logger
+
+__all__ = ["to_run_log"]
+
+#: Lines of one command that Prefect's server keeps. It takes them more slowly than a command prints them,
+#: and the run would have to wait.
+KEPT_LINES = 10_000
+
+
+def to_run_log() -> Callable[[str], None]:
+    """A function that logs lines to the current run; beyond `KEPT_LINES` they only reach the console."""
+    logger = get_run_logger()
+    counted = itertools.count(1)
+
+    def log(line: str) -> None:
+        number = next(counted)
+        if number == KEPT_LINES + 1:
+            logger.warning("more than %d lines: the rest stands on the console only", KEPT_LINES)
+        logger.info(line, extra={"send_to_api": number <= KEPT_LINES})
+
+    return log
