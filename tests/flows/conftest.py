@@ -81,7 +81,8 @@ AME_YML = """
 """
 
 TRAIN = """
-        import mlflow
+    import os
+    import mlflow
     import mlflow.sklearn
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
