@@ -115,7 +115,12 @@ def _stop_in_the_middle(tmp_path: Path, number: signal.Signals, code: int, until
     log = tmp_path / "log"
     with log.open("wb") as output:
         stopped = subprocess.Popen(
-            [AME, "run", "sleeps", "-p", tmp_path], stdout=output, stderr=output, start_new_session=True
+            [AME, "run", "sleeps", "-p", tmp_path],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            # A suite that was started in the background hands on an ignored SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         until(lambda: b"$ sleep 321" in log.read_bytes(), 100)
         stopped.send_signal(number)
