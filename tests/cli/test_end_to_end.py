@@ -120,7 +120,7 @@ def _stop_in_the_middle(tmp_path: Path, number: signal.Signals, code: int, until
             stderr=output,
             start_new_session=True,
             # A suite that was started in the background hands on an ignored SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call
         )
         until(lambda: b"$ sleep 321" in log.read_bytes(), 100)
         stopped.send_signal(number)
