@@ -35,6 +35,8 @@ test: lint
 lock: install
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate pyproject.toml --extra aws --extra kubernetes -c requirements/dev.txt -o requirements/image.txt
 	echo uv==$$($(BIN)/uv --version | cut -d' ' -f2) | \
 		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
 

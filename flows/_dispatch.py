@@ -1,20 +1,124 @@
-"""Where a step of a flow runs: today, in the process of the flow that asks for it."""
+"""Where a step of a flow runs: in this process, or as a run of its own deployment.
+
+A run that was started from a deployment starts its steps from theirs, each with its own resources; all
+others, those of `ame run` too, have their steps run in the same process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from prefect import Flow
-from prefect.client.schemas.objects import State
+from prefect import Flow, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import arun_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment, flow_run
 
+from ame.diagnosis import Diagnosis, Refused
 from flows._outcome import Outcome, outcome_of
 from flows._work import Work
 
-__all__ = ["run_step"]
+__all__ = ["deployed", "run_step", "start_step"]
+
+_POLL_SECONDS = 1.0
 
 
-async def run_step(step: Flow[Any, Any], work: Work, **parameters: Any) -> Outcome:
-    """Run a flow on the same work and wait for it; a failed step is told, not raised."""
-    running: Awaitable[State[Any]] = step(**work.parameters, **parameters, return_state=True)  # type: ignore[assignment]
-    return await outcome_of(await running)
+def deployed() -> bool:
+    """Whether this run was started from a deployment."""
+    return deployment.id is not None
+
+
+async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any) -> Outcome:
+    """Run a flow on the same work and wait for it; a failed step is told, not raised.
+
+    Args:
+        of: the model, task or data set that the step is for.
+
+    Raises:
+        Refused: AME-E711, when the step has no deployment on the server.
+    """
+    if not deployed():
+        running: Awaitable[State[Any]] = step(**work.parameters, **parameters, return_state=True)  # type: ignore[assignment]
+        return await outcome_of(await running)
+    ended = await _run(step, work, of, parameters, timeout=None)
+    state = ended.state
+    if state is None:
+        return Outcome("Unknown", "the server knows no state of the run", None, str(ended.id), failed=True)
+    return Outcome(
+        state=state.name or state.type.value.title(),
+        message=state.message or f"its flow run '{ended.name}' ended {state.name}",
+        version=parameters.get("version"),
+        flow_run=str(ended.id),
+        failed=not state.is_completed(),
+    )
+
+
+async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any) -> FlowRun:
+    """Start a step from its deployment and do not wait for it.
+
+    Raises:
+        Refused: AME-E711, when the step has no deployment on the server.
+    """
+    return await _run(step, work, of, parameters, timeout=0)
+
+
+async def _run(
+    step: Flow[Any, Any], work: Work, of: str, parameters: Mapping[str, Any], timeout: float | None
+) -> FlowRun:
+    name = f"{step.name}/{work.project.name}.{of}"
+    given = {**work.parameters, **parameters}
+    version = parameters.get("version")
+    found: FlowRun = await arun_deployment(
+        name,
+        parameters=given,
+        timeout=timeout,
+        poll_interval=_POLL_SECONDS,
+        tags=[work.version_tag(of, version)] if version else None,
+        idempotency_key=f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}",
+    )
+    return found
+
+
+def _distinct(parameters: Mapping[str, Any]) -> str:
+    """What sets one step apart from the others that its parent starts from the same deployment."""
+    return ":".join(str(parameters[key]) for key in ("version", "champion") if key in parameters)
+
+
+async def _lost(name: str, parameters: Mapping[str, Any]) -> int:
+    """How many earlier runs of this step, started by this same parent, ended without being completed.
+
+    It stands in the key by which the server knows a run again. A parent that was started again finds its
+    living child by it, and the result of a completed one, but is never given a dead one back.
+    """
+    async with get_client() as client:
+        try:
+            found = await client.read_deployment_by_name(name)
+        except ObjectNotFound as missing:
+            raise Refused(
+                Diagnosis(
+                    code="AME-E711",
+                    what=f"there is no deployment '{name}' on the server.",
+                    why="A run that was started from a deployment starts its steps from theirs.",
+                    fix="Deploy the whole prefect.yaml: `prefect --no-prompt deploy --all`.",
+                )
+            ) from missing
+        earlier = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run.id])
+            ),
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[found.id])),
+        )
+    return sum(
+        run.parameters == parameters
+        and run.state is not None
+        and run.state.is_final()
+        and not run.state.is_completed()
+        for run in earlier
+    )

@@ -44,7 +44,6 @@ class Outcome:
         message: one sentence, or the diagnoses of a failure.
         version: of the model that the flow was about, when there is one.
         flow_run: its id.
-        detail: the step's own result, for example the id of an MLflow run.
         failed: whether the flow run is a failed one.
     """
 
@@ -52,7 +51,6 @@ class Outcome:
     message: str
     version: str | None = None
     flow_run: str | None = None
-    detail: str | None = None
     failed: bool = False
 
 
@@ -64,17 +62,15 @@ class _Unsuccessful(Exception):
         self.outcome = outcome
 
 
-def completed(
-    name: str, message: str, *, version: str | None = None, detail: str | None = None
-) -> State[Any]:
+def completed(name: str, message: str, *, version: str | None = None) -> State[Any]:
     """A Completed state under a name of its own."""
-    outcome = Outcome(name, message, version, str(flow_run.id), detail)
+    outcome = Outcome(name, message, version, str(flow_run.id))
     return Completed(name=name, message=message, data=outcome)
 
 
-def failed(name: str, message: str, *, version: str | None = None, detail: str | None = None) -> State[Any]:
+def failed(name: str, message: str, *, version: str | None = None) -> State[Any]:
     """A Failed state under a name of its own."""
-    outcome = Outcome(name, message, version, str(flow_run.id), detail, failed=True)
+    outcome = Outcome(name, message, version, str(flow_run.id), failed=True)
     return Failed(name=name, message=message, data=_Unsuccessful(outcome))
 
 

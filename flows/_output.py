@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 
 from prefect import get_run_logger
+
+from ame.secrets import Masker, secret_values
 
 __all__ = ["to_run_log"]
 
@@ -15,7 +18,11 @@ KEPT_LINES = 10_000
 
 
 def to_run_log() -> Callable[[str], None]:
-    """A function that logs lines to the current run; beyond `KEPT_LINES` they only reach the console."""
+    """A function that logs lines to the current run; beyond `KEPT_LINES` they only reach the console.
+
+    Secret values of this process's environment, where those of the blocks stand too, appear as `***`.
+    """
+    masked = Masker(secret_values(os.environ))
     logger = get_run_logger()
     counted = itertools.count(1)
 
@@ -23,6 +30,6 @@ def to_run_log() -> Callable[[str], None]:
         number = next(counted)
         if number == KEPT_LINES + 1:
             logger.warning("more than %d lines: the rest stands on the console only", KEPT_LINES)
-        logger.info(line, extra={"send_to_api": number <= KEPT_LINES})
+        logger.info(masked(line), extra={"send_to_api": number <= KEPT_LINES})
 
     return log

@@ -1,13 +1,19 @@
-"""An A/B test in markdown and as a table, for Prefect's and MLflow's pages."""
+"""What a run shows in Prefect's and MLflow's pages: A/B tests and kept artifacts, as text and tables."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from ame.gate import ABTestResult
+from prefect.artifacts import acreate_table_artifact
 
-__all__ = ["artifact_key", "markdown_summary", "metric_rows"]
+from ame.runtime import Artifact
+
+if TYPE_CHECKING:
+    from ame.gate import ABTestResult
+
+__all__ = ["artifact_key", "markdown_summary", "metric_rows", "show_artifacts"]
 
 
 def artifact_key(name: str) -> str:
@@ -54,3 +60,22 @@ def markdown_summary(title: str, result: ABTestResult) -> str:
         lines += ["", "## Checks that failed", ""]
         lines += [f"- **{check.name}**: {check.detail}" for check in failed]
     return "\n".join(lines) + "\n"
+
+
+async def show_artifacts(task: str, kept: Iterable[Artifact]) -> None:
+    """Leave a table of what was kept of a task's artifacts; none when nothing was."""
+    rows = [
+        {
+            "path": one.path,
+            "files": one.kept.files,
+            "bytes": one.kept.size,
+            "store": one.store,
+            "key": one.kept.key,
+        }
+        for one in kept
+    ]
+    if rows:
+        key = f"artifacts-of-{artifact_key(task)}"
+        await acreate_table_artifact(
+            rows, key=key, description=f"What task '{task}' left, in the artifact store"
+        )

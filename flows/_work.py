@@ -15,6 +15,7 @@ from ame.local import Home, home_of
 from ame.registry import Registry
 from ame.runtime import project_digest
 from ame.spec import Model, Project, load_project
+from ame.store import SnapshotStore
 
 __all__ = ["Work", "open_work", "with_values"]
 
@@ -24,12 +25,16 @@ class Work:
     """A project with its home and its registry, and what its runs were started with.
 
     Attributes:
+        origin: the flows' parameter `project`: the folder, or the snapshot that it was made from.
+        store: what tasks leave for others.
         env: values for variables that tasks declare; they stand in `project` already.
         source: the digest of the project's files when the first of the runs started.
     """
 
     project: Project
+    origin: str
     home: Home
+    store: SnapshotStore
     registry: Registry
     env: Mapping[str, str]
     source: str
@@ -42,7 +47,7 @@ class Work:
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that every flow of this work shares."""
-        return {"project": str(self.project.folder), "env": dict(self.env), "source": self.source}
+        return {"project": self.origin, "env": dict(self.env), "source": self.source}
 
     def model(self, name: str) -> Model:
         """A model of the project.
@@ -62,7 +67,7 @@ class Work:
         return found
 
     def forget_data_sets(self) -> None:
-        """Let every data set be made again by the next task that needs it."""
+        """Let every data set in the home be made again by the next task that needs it."""
         shutil.rmtree(self.home.store / "data-sets", ignore_errors=True)
 
     def version_tag(self, model: str, version: str) -> str:
@@ -70,12 +75,22 @@ class Work:
         return f"ame:{self.project.name}.{model}:{version}"
 
 
-def open_work(project: str, env: Mapping[str, str] | None = None, source: str | None = None) -> Work:
+def open_work(
+    project: str,
+    env: Mapping[str, str] | None = None,
+    source: str | None = None,
+    *,
+    origin: str | None = None,
+    home: Home | None = None,
+    store: SnapshotStore | None = None,
+) -> Work:
     """Load the project in the folder `project`; the registry is the server that MLFLOW_TRACKING_URI names.
 
     Args:
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
+        origin: what the flows call the project; the folder when it is not given.
+        home, store: the folder's own when they are not given.
 
     Raises:
         Refused: AME-E1xx for the file, AME-E602 when no server is named, AME-E710 for a variable that no
@@ -91,9 +106,17 @@ def open_work(project: str, env: Mapping[str, str] | None = None, source: str | 
             )
         )
     loaded = load_project(Path(project))
-    home = home_of(loaded.folder, loaded.name)
+    home = home or home_of(loaded.folder, loaded.name)
     given = dict(env or {})
-    return Work(with_values(loaded, given), home, Registry(uri), given, source or project_digest(loaded))
+    return Work(
+        project=with_values(loaded, given),
+        origin=origin or str(loaded.folder),
+        home=home,
+        store=store or SnapshotStore(home.store),
+        registry=Registry(uri),
+        env=given,
+        source=source or project_digest(loaded),
+    )
 
 
 def with_values(project: Project, env: Mapping[str, str]) -> Project:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact, acreate_table_artifact
@@ -18,17 +18,19 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.gate import ABTestResult
 from ame.registry import ABTestRecord, Recorded, Version, find_ab_test, record_ab_test
-from ame.scoring import FetchedModel, Holdout, fetch_model, join_scores, open_holdout, score_model
 from ame.spec import AbTestSection
-from ame.store import SnapshotStore
+from flows._deployed import begin
 from flows._outcome import completed, diagnosed, refusing, settled, unless_refused
 from flows._output import to_run_log
 from flows._summary import artifact_key, markdown_summary, metric_rows
 from flows._threads import stoppable
-from flows._work import Work, open_work
+from flows._work import Work
 from flows.data_set import produced
+
+if TYPE_CHECKING:
+    from ame.gate import ABTestResult
+    from ame.scoring import FetchedModel, Holdout
 
 __all__ = ["compare_versions"]
 
@@ -72,12 +74,12 @@ async def compare_versions(
     """A/B-test a version against the champion on the holdout; the state is named after the decision.
 
     Args:
-        project: the project's folder.
+        project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         version, champion: numbers, as MLflow spells them.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project, env, source)
+    work = await begin(project, env, source)
     section = work.model(model).ab_test
     if section is None:
         raise Refused(
@@ -101,16 +103,18 @@ async def compare_versions(
                 # The champion answers on these rows and the challenger does not: that decides on it.
                 return completed("Invalid", str(scores), version=version)
             recorded = await _compare(work, pair, holdout, scores, Path(folder))
-    return completed(recorded.decision.title(), recorded.why, version=version, detail=recorded.run_id)
+    return completed(recorded.decision.title(), recorded.why, version=version)
 
 
 async def _holdout(work: Work, section: AbTestSection) -> Holdout:
+    from ame.scoring import open_holdout
+
     name = section.data_set or str(section.data_path)
     if section.data_set:
         keys = await produced(work, [section.data_set])
         key = keys.get(section.data_set)
         declared = work.project.data_sets[section.data_set].path
-        path = SnapshotStore(work.home.store).path(key) if key else work.project.folder / declared
+        path = work.store.path(key) if key else work.project.folder / declared
     else:
         path = work.project.folder / str(section.data_path)
     holdout = await asyncio.to_thread(open_holdout, path, name, section.where)
@@ -159,6 +163,8 @@ async def _compare(
 @refusing
 async def _score(work: Work, pair: _Pair, version: Version, holdout: Holdout, folder: Path) -> Path:
     """Score the holdout with one version, in the environment that it was logged with."""
+    from ame.scoring import fetch_model, score_model
+
     title = f"version {version.number} of '{version.model}'"
     say = to_run_log()
     fetched = await asyncio.to_thread(fetch_model, version.uri, work.registry.uri, folder / "model", title)
@@ -185,6 +191,8 @@ async def _judge(
     work: Work, pair: _Pair, holdout: Holdout, scores: Mapping[str, Path], folder: Path
 ) -> tuple[ABTestResult, dict[str, Path]]:
     """Run the test on the joined scores; returns it with the files that are kept of it."""
+    from ame.scoring import join_scores
+
     gate = pair.section.gate
     table = folder / "scores.parquet"
     columns = [gate.label, *([gate.entity] if gate.entity else [])]

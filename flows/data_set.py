@@ -12,13 +12,13 @@ from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.runtime import TaskInputs, data_set_keys, execute_task
-from ame.spec import Task
-from ame.store import SnapshotStore
+from ame.spec import DataSet, Task
+from flows._deployed import begin
 from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, refusing, settled
 from flows._output import to_run_log
 from flows._threads import stoppable
-from flows._work import Work, open_work
+from flows._work import Work
 
 __all__ = ["produce_data_set", "produced"]
 
@@ -31,31 +31,38 @@ async def produce_data_set(
     """Make a data set, and with it every other one that the same task makes.
 
     Args:
-        project: the project's folder.
+        project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project, env, source)
+    work = await begin(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
     keys = await produced(work, maker.data_sets)
+    if all(work.store.holds(keys[made.name]) for made in _made_by(work, maker)):
+        # Two runs needed it at once, and another one was first.
+        return completed("Completed", f"data set '{data_set}' is there")
     await settled(_make(work, maker, TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)))
-    return completed("Completed", f"data set '{data_set}' is there", detail=keys[data_set])
+    return completed("Completed", f"data set '{data_set}' is there")
 
 
 @task(name="make data sets", task_run_name="{maker.name}", cache_policy=NO_CACHE)
 @refusing
 async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
-    makes = tuple(made for made in work.project.data_sets.values() if made.task == maker.name)
     await stoppable(
         execute_task,
         work.project,
         maker,
         inputs,
         home=work.home,
+        store=work.store,
         name=f"{maker.name}-{flow_run.id}",
         on_line=to_run_log(),
-        makes=makes,
+        makes=_made_by(work, maker),
     )
+
+
+def _made_by(work: Work, maker: Task) -> tuple[DataSet, ...]:
+    return tuple(made for made in work.project.data_sets.values() if made.task == maker.name)
 
 
 async def produced(work: Work, needed: Iterable[str]) -> dict[str, str]:
@@ -68,11 +75,10 @@ async def produced(work: Work, needed: Iterable[str]) -> dict[str, str]:
         Refused: AME-E207, when one cannot be made.
     """
     keys = data_set_keys(work.project, work.source)
-    store = SnapshotStore(work.home.store)
     for name in needed:
-        if name in keys and not store.holds(keys[name]):
-            made = await run_step(produce_data_set, work, data_set=name)
-            if not store.holds(keys[name]):
+        if name in keys and not work.store.holds(keys[name]):
+            made = await run_step(produce_data_set, work, name, data_set=name)
+            if not work.store.holds(keys[name]):
                 raise Refused(
                     Diagnosis(
                         code="AME-E207",

@@ -18,10 +18,12 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.registry import DECIDED, Version, now_text
 from ame.registry import State as VersionState
 from ame.spec import Model, Threshold
+from flows._abandoned import is_over
+from flows._deployed import begin
 from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, failed
 from flows._tags import tag_this_run
-from flows._work import Work, open_work
+from flows._work import Work
 from flows.comparison import compare_versions
 from flows.task import run_task
 
@@ -43,20 +45,25 @@ async def deliver_version(
     """Validate a version, compare it with the champion, decide, and promote it if it is better.
 
     Args:
-        project: the project's folder.
+        project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         version: the number, as MLflow spells it.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project, env, source)
+    work = await begin(project, env, source)
     declared = work.model(model)
     candidate = await asyncio.to_thread(work.registry.version, model, version)
     if candidate.state in DECIDED:
         why = candidate.tags.get("ame.why", "")
         return completed("AlreadyDecided", f"{candidate.state}: {why}", version=version)
-    trainer = await asyncio.to_thread(work.registry.trainer_of, candidate)
-    if trainer:
-        return completed("NotTrained", f"its training, held by {trainer}, has not ended", version=version)
+    training = await asyncio.to_thread(work.registry.unfinished_training, candidate)
+    if training:
+        if not await is_over(training.flow_run):
+            return completed(
+                "NotTrained", f"its training, held by {training.holder}, has not ended", version=version
+            )
+        await asyncio.to_thread(work.registry.give_up_training, candidate, training)
+        return failed("Refused", "its training was killed before it ended", version=version)
     await tag_this_run(work.version_tag(model, version))
     with tags(work.version_tag(model, version)):
         if candidate.state in (None, "trained"):
@@ -77,11 +84,10 @@ def undelivered(work: Work, model: str) -> list[Version]:
     """
     waiting = []
     for version in work.registry.undecided(model):
-        trainer = work.registry.trainer_of(version)
-        if trainer == work.holder:
-            why = "its training was killed before it ended"
-            work.registry.mark(version, "refused", why=why, decided_at=now_text())
-        elif trainer is None and (version.state != "validated" or _asks_for_more(work.model(model))):
+        training = work.registry.unfinished_training(version)
+        if training and training.holder == work.holder:
+            work.registry.give_up_training(version, training)
+        elif training is None and (version.state != "validated" or _asks_for_more(work.model(model))):
             waiting.append(version)
     return waiting
 
@@ -97,16 +103,22 @@ async def _decide(work: Work, declared: Model, candidate: Version) -> State[Any]
         if champion is None or champion == candidate.number or declared.promotion.strategy != "abTest":
             return await _without_comparison(work, declared, candidate, champion)
         compared = await run_step(
-            compare_versions, work, model=candidate.model, version=candidate.number, champion=champion
+            compare_versions,
+            work,
+            candidate.model,
+            model=candidate.model,
+            version=candidate.number,
+            champion=champion,
         )
         if compared.state not in (*_FINAL, "Promote"):
             raise Refused(_not_compared(candidate, champion, compared.message))
+        test = await asyncio.to_thread(work.registry.ab_test_run, candidate, champion)
         candidate = await _mark(
             work,
             candidate,
             "compared",
             compared.message,
-            ab_test_run=compared.detail or "none",
+            ab_test_run=test or "none",
             champion=champion,
             decision=compared.state.lower(),
         )
@@ -164,6 +176,7 @@ async def _validate(work: Work, declared: Model, candidate: Version) -> str:
     ended = await run_step(
         run_task,
         work,
+        validation.task,
         task_name=validation.task,
         extra={
             "AME_MODEL_NAME": candidate.model,

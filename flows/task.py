@@ -12,10 +12,12 @@ from prefect.runtime import flow_run
 from ame.diagnosis import Diagnosis, Refused
 from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
+from flows._deployed import begin
 from flows._outcome import attempts, completed, diagnosed, refusing
 from flows._output import to_run_log
+from flows._summary import show_artifacts
 from flows._threads import stoppable
-from flows._work import Work, open_work
+from flows._work import Work
 from flows.data_set import produced
 
 __all__ = ["run_task"]
@@ -33,12 +35,12 @@ async def run_task(
     """Run one task with its data sets in place.
 
     Args:
-        project: the project's folder.
+        project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
         extra: variables of the step that the task is run for, such as the version under validation.
     """
-    work = open_work(project, env, source)
+    work = await begin(project, env, source)
     declared = work.project.tasks.get(task_name)
     if declared is None:
         raise Refused(
@@ -57,12 +59,14 @@ async def run_task(
 @task(name="execute", task_run_name="{declared.name}, attempt {attempt}", cache_policy=NO_CACHE)
 @refusing
 async def _execute(work: Work, declared: Task, inputs: TaskInputs, attempt: int) -> None:
-    await stoppable(
+    kept = await stoppable(
         execute_task,
         work.project,
         declared,
         inputs,
         home=work.home,
+        store=work.store,
         name=f"{declared.name}-{flow_run.id}-{attempt}",
         on_line=to_run_log(),
     )
+    await show_artifacts(declared.name, kept)

@@ -15,12 +15,15 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.registry import TaskRun, Version
 from ame.runtime import TaskInputs, execute_task
 from ame.spec import Task
-from flows._dispatch import run_step
+from flows._abandoned import refuse_abandoned
+from flows._deployed import begin
+from flows._dispatch import deployed, run_step, start_step
 from flows._outcome import attempts, completed, diagnosed, failed, refusing
 from flows._output import to_run_log
+from flows._summary import show_artifacts
 from flows._tags import tag_this_run
 from flows._threads import stoppable
-from flows._work import Work, open_work
+from flows._work import Work
 from flows.data_set import produced
 from flows.delivery import deliver_version
 
@@ -35,11 +38,11 @@ async def train_model(
     """Train a model and deliver the version that the training registers.
 
     Args:
-        project: the project's folder.
+        project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
-    work = open_work(project, env, source)
+    work = await begin(project, env, source)
     declared = work.model(model)
     if declared.training is None:
         raise Refused(
@@ -50,14 +53,20 @@ async def train_model(
                 fix="Give it a `training` section; versions from elsewhere are delivered without one.",
             )
         )
+    await refuse_abandoned(work, model)
     trainer = work.project.tasks[declared.training]
     keys = await produced(work, trainer.data_sets)
     inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)
     version = await attempts(lambda number: _train(work, model, trainer, inputs, number), trainer.retries)
     await tag_this_run(work.version_tag(model, version.number))
-    delivered = await run_step(deliver_version, work, model=model, version=version.number)
+    if deployed():
+        # The training's resources are given back now; a delivery may wait for hours.
+        started = await start_step(deliver_version, work, model, model=model, version=version.number)
+        message = f"version {version.number} of '{model}'; its delivery is the flow run '{started.name}'"
+        return completed("Trained", message, version=version.number)
+    delivered = await run_step(deliver_version, work, model, model=model, version=version.number)
     end = failed if delivered.failed else completed
-    return end(delivered.state, delivered.message, version=version.number, detail=delivered.flow_run)
+    return end(delivered.state, delivered.message, version=version.number)
 
 
 @task(name="train", task_run_name="{trainer.name}, attempt {attempt}", cache_policy=NO_CACHE)
@@ -76,18 +85,20 @@ async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs, atte
         data_set_keys=inputs.data_set_keys,
     )
     try:
-        await stoppable(
+        kept = await stoppable(
             execute_task,
             work.project,
             trainer,
             marked,
             home=work.home,
+            store=work.store,
             name=f"{trainer.name}-{flow_run.id}-{attempt}",
             on_line=to_run_log(),
         )
     except Refused as refused:
         await asyncio.to_thread(_refuse, work, model, marks, refused)
         raise
+    await show_artifacts(trainer.name, kept)
     return await asyncio.to_thread(_candidate, work, model, marks)
 
 

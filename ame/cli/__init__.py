@@ -14,7 +14,7 @@ from ame.diagnosis import Refused
 
 __all__ = ["cli", "main"]
 
-_VERBS = ("init", "run", "status", "ui", "validate", "why")
+_VERBS = ("blocks", "compile", "init", "pools", "prune", "render", "run", "status", "ui", "validate", "why")
 
 
 class _Verbs(click.Group):

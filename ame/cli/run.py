@@ -114,10 +114,10 @@ async def _run_model(work: Work, model: str) -> list[Report]:
     reports = []
     for version in undelivered(work, model):
         say(f"version {version.number} of '{model}' has no decision yet: delivering it first")
-        ended = await run_step(deliver_version, work, model=model, version=version.number)
+        ended = await run_step(deliver_version, work, model, model=model, version=version.number)
         reports.append(_model_report(work, model, ended, version.number))
     if work.model(model).training:
-        ended = await run_step(train_model, work, model=model)
+        ended = await run_step(train_model, work, model, model=model)
         reports.append(_model_report(work, model, ended))
     if not reports:
         say(f"model '{model}' has no training, and no version that waits for a decision")
@@ -128,7 +128,7 @@ async def _run_task(work: Work, task: str) -> Report:
     from flows._dispatch import run_step
     from flows.task import run_task
 
-    ended = await run_step(run_task, work, task_name=task)
+    ended = await run_step(run_task, work, task, task_name=task)
     return {
         "kind": "task",
         "name": task,

@@ -2,7 +2,7 @@
 
 from ame.registry.ab_tests import ABTestRecord, Recorded, find_ab_test, record_ab_test, to_recorded
 from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, diagnosis_of, now_text
-from ame.registry.versions import DECIDED, State, TaskRun, Version
+from ame.registry.versions import DECIDED, State, TaskRun, UnfinishedTraining, Version
 
 __all__ = [
     "CHALLENGER",
@@ -14,6 +14,7 @@ __all__ = [
     "Registry",
     "State",
     "TaskRun",
+    "UnfinishedTraining",
     "Version",
     "diagnosis_of",
     "find_ab_test",

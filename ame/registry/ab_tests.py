@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ame.registry.registry import Registry, now_text
-from ame.registry.versions import HOLDER_TAG, Version
+from ame.registry.versions import HOLDER_TAG, Version, ab_test_tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -114,7 +114,7 @@ def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
         folder = artifact.rpartition("/")[0]
         client.log_artifact(run_id, str(path), folder or None)
     for version in (record.challenger, record.champion):
-        client.set_model_version_tag(model, version.number, f"ame.ab_test.v{new}-vs-v{old}", run_id)
+        client.set_model_version_tag(model, version.number, ab_test_tag(new, old), run_id)
     client.set_tag(run_id, "ame.decided_at", now_text())
     client.set_terminated(run_id, status="FINISHED")
     return to_recorded(client.get_run(run_id))

@@ -16,8 +16,10 @@ from ame.registry.versions import (
     TASK_RUN_TAG,
     State,
     TaskRun,
+    UnfinishedTraining,
     Version,
     _versions,
+    ab_test_tag,
     fail_runs,
     made_versions,
     runs_of,
@@ -176,8 +178,8 @@ class Registry:
             self.client.set_terminated(run.info.run_id, status="KILLED")
         return len(orphans)
 
-    def trainer_of(self, version: Version) -> str | None:
-        """Who holds the training that registered this version and has not said yet that it ended well.
+    def unfinished_training(self, version: Version) -> UnfinishedTraining | None:
+        """The training that registered this version and has not said yet that it ended well.
 
         None for a version whose training did say so, or that comes from elsewhere.
         """
@@ -186,12 +188,25 @@ class Registry:
         tags = self.client.get_run(version.run_id).data.tags
         if TASK_RUN_TAG not in tags or ENDED_TAG in tags:
             return None
-        return tags.get(HOLDER_TAG, "unknown")
+        return UnfinishedTraining(tags[TASK_RUN_TAG], tags.get(HOLDER_TAG, "unknown"))
+
+    def give_up_training(self, version: Version, training: UnfinishedTraining) -> None:
+        """Refuse what a training has registered that was killed before it ended, and end its MLflow runs."""
+        self.mark(version, "refused", why="its training was killed before it ended", decided_at=now_text())
+        for run in runs_of(
+            self.client, TASK_RUN_TAG, training.flow_run, more=" and attributes.status = 'RUNNING'"
+        ):
+            self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def end_training(self, task_run: TaskRun) -> None:
         """Note on the runs of a training that it ended well; what is registered from them later is free."""
         for run in self.training_runs(task_run):
             self.client.set_tag(run.info.run_id, ENDED_TAG, now_text())
+
+    def ab_test_run(self, challenger: Version, champion: str) -> str | None:
+        """The MLflow run of the newest test of these two versions."""
+        tags = self.version(challenger.model, challenger.number).tags
+        return tags.get(ab_test_tag(challenger.number, champion))
 
     def logged_metrics(self, version: Version) -> dict[str, float]:
         """The metrics that the version's training run logged; empty for a version without a run."""

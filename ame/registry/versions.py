@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["DECIDED", "State", "TaskRun", "Version", "fail_runs", "made_versions", "runs_of", "to_version"]
+__all__ = [
+    "DECIDED",
+    "State",
+    "TaskRun",
+    "UnfinishedTraining",
+    "Version",
+    "ab_test_tag",
+    "fail_runs",
+    "made_versions",
+    "runs_of",
+    "to_version",
+]
 
 State = Literal[
     "trained",
@@ -58,6 +69,19 @@ class TaskRun:
         return {TASK_RUN_TAG: self.id, ATTEMPT_TAG: str(self.attempt), HOLDER_TAG: self.holder}
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedTraining:
+    """A training that has registered a version and has not said that it ended well.
+
+    Attributes:
+        flow_run: its id, as Prefect knows it.
+        holder: the host and home that it runs under.
+    """
+
+    flow_run: str
+    holder: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One version of a registered model.
@@ -85,6 +109,11 @@ class Version:
     def logged_model(self) -> str | None:
         """The id of MLflow's logged model behind this version; older clients have none."""
         return self.source.removeprefix("models:/") if self.source.startswith("models:/m-") else None
+
+
+def ab_test_tag(challenger: str, champion: str) -> str:
+    """The tag that both versions of an A/B test carry; its value is the test's MLflow run."""
+    return f"ame.ab_test.v{challenger}-vs-v{champion}"
 
 
 def to_version(found: ModelVersion) -> Version:

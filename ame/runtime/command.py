@@ -29,8 +29,13 @@ _GRACE_SECONDS = 5.0
 _PULSE_SECONDS = 0.2
 
 #: Waits for one line on its input, which comes when the process group is named in the lease; without it,
-#: because we were killed in between, the command never starts.
-_AT_THE_GATE = ["/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh"]
+#: because we were killed in between, the command never starts. The input stays open as long as we live:
+#: at its end a watcher, which is nobody's child, takes the process group with it.
+_AT_THE_GATE = (
+    "read -r go || exit 1; exec {watch}<&0; "
+    "( {{ read -r _ <&{watch} || kill -KILL 0; }} >/dev/null 2>&1 & ); "
+    'exec "$@" </dev/null {watch}<&-'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,11 @@ def run_command(
         stop: ends the process group when it is set.
         holds: descriptors of locks that the command holds as long as it lives, even when we do not.
     """
+    # A shell knows descriptors of one digit only.
+    gate_keeper = _AT_THE_GATE.format(watch=next(digit for digit in range(3, 10) if digit not in holds))
+    asked = ["/bin/sh", "-c", command] if isinstance(command, str) else command
     process = subprocess.Popen(
-        [*_AT_THE_GATE, *(["/bin/sh", "-c", command] if isinstance(command, str) else command)],
+        ["/bin/sh", "-c", gate_keeper, "sh", *asked],
         cwd=folder,
         env=dict(env),
         stdin=subprocess.PIPE,
@@ -85,15 +93,17 @@ def run_command(
     lease = current_lease()
     timed_out = False
     try:
-        with gate:
-            if lease:
-                lease.add_process_group(process.pid)
-            gate.write(b"go\n")
+        if lease:
+            lease.add_process_group(process.pid)
+        gate.write(b"go\n")
+        gate.flush()
         # A thread reads, so that a child that keeps the pipe open cannot hold us once the command has ended.
         reader.start()
         timed_out = not _wait(process, timeout, stop, reader)
     finally:
         _end_group(process)
+        with contextlib.suppress(BrokenPipeError):
+            gate.close()
         reader.finish()
         if lease:
             lease.remove_process_group(process.pid)

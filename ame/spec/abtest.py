@@ -8,13 +8,12 @@ import yaml
 
 from ame.gate.config import METRICS, ABTest, Margin
 from ame.spec import words
-from ame.spec.drafts import resources_of
 from ame.spec.problems import shown
 from ame.spec.project import AbTestSection
 from ame.spec.reading import Reading, Reference, resolve
+from ame.spec.resources import check_gpu_product, read_resources, resources_of
 from ame.spec.scalars import read_path, read_text
 from ame.spec.section import Section
-from ame.spec.tasks import read_resources
 
 __all__ = ["read_ab_test"]
 
@@ -50,6 +49,8 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
         why = "A model that is given the truth predicts it."
         section.error("AME-E129", "features", what, why)
     section.choice("engine", ("auto", "local"), withheld=words.WITHHELD_ENGINES)
+    resources = resources_of(read_resources(section))
+    check_gpu_product(section.problems, section.owner, resources)
     return AbTestSection(
         gate=_gate(section, label),
         where=section.where(),
@@ -57,7 +58,7 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
         data_path=path,
         features=features,
         scoring=_scoring(section),
-        resources=resources_of(read_resources(section)),
+        resources=resources,
     )
 
 

@@ -1,21 +1,23 @@
 """A task as one place of the file says it, and the task that results with its templates.
 
 A draft holds only what is said; templates are drafts too. `merged` puts one over another: the task
-wins over its template, and `executor`, `resources`, `env` and `triggers` merge key by key.
+wins over its template, and `executor`, `resources`, `env`, `triggers` and `kubernetes` merge key by key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from ame.diagnosis import Where
+from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import listed, shown
-from ame.spec.project import Executor, Resources, Schedule, Task
+from ame.spec.project import Executor, Schedule, Task
 from ame.spec.reading import Reading, Reference, resolve
+from ame.spec.resources import Said, check_gpu_product, resources_of
 
-__all__ = ["TaskDraft", "finish_tasks", "resources_of"]
+__all__ = ["TaskDraft", "finish_tasks"]
 
 _COMMAND_FIX = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
@@ -29,7 +31,8 @@ class TaskDraft:
         kind: the executor's, None when no tag says it.
         refused: it gives an executor or command that cannot be read, which has been reported.
         dated: the command stands at the task itself, as in older files.
-        resources: by resource, quantities as text.
+        resources: by resource.
+        kubernetes: by field of a `KubernetesSection`.
     """
 
     name: str
@@ -41,13 +44,15 @@ class TaskDraft:
     refused: bool = False
     dated: bool = False
     python_version: str | None = None
-    resources: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, Said] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     data_sets: tuple[Reference, ...] | None = None
     retries: int | None = None
     timeout: float | None = None
     cron: str | None = None
     timezone: str | None = None
+    artifacts: tuple[str, ...] | None = None
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
     template: Reference | None = None
 
 
@@ -89,23 +94,9 @@ def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
         timeout=base.timeout if own.timeout is None else own.timeout,
         cron=own.cron or base.cron,
         timezone=own.timezone or base.timezone,
+        artifacts=base.artifacts if own.artifacts is None else own.artifacts,
+        kubernetes=merged_kubernetes(base.kubernetes, own.kubernetes),
     )
-
-
-def resources_of(quantities: Mapping[str, str]) -> Resources:
-    """Quantities by resource as the data type that holds them."""
-    if not quantities:
-        return _NO_RESOURCES
-    extended = {name: value for name, value in quantities.items() if "/" in name}
-    return Resources(
-        cpu=quantities.get("cpu"),
-        memory=quantities.get("memory"),
-        storage=quantities.get("storage"),
-        extended=extended,
-    )
-
-
-_NO_RESOURCES = Resources()
 
 
 def _flatten(reading: Reading, template: TaskDraft, flat: dict[str, TaskDraft]) -> None:
@@ -153,6 +144,8 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
     if draft.timezone and not draft.cron:
         what = f"{draft.owner} has a time zone and no schedule."
         problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
+    resources = resources_of(draft.resources)
+    check_gpu_product(problems, draft.owner, resources)
     return Task(
         name=draft.name,
         executor=Executor(
@@ -161,12 +154,14 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
             python_version=draft.python_version,
         ),
         where=draft.where,
-        resources=resources_of(draft.resources),
+        resources=resources,
         env=draft.env,
         data_sets=_data_sets(reading, draft),
         retries=draft.retries or 0,
         timeout=draft.timeout,
         schedule=Schedule(cron=draft.cron, timezone=draft.timezone or "UTC") if draft.cron else None,
+        artifacts=draft.artifacts or (),
+        kubernetes=kubernetes_of(draft.kubernetes),
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec import words
+from ame.spec.collector import collector_paused
 from ame.spec.data_sets import read_data_sets, refuse_cycles
 from ame.spec.drafts import finish_tasks
 from ame.spec.models import read_models
@@ -39,7 +37,7 @@ def load_project(path: Path) -> Project:
         Refused: with every error of the file, by position.
     """
     file = find_project_file(path)
-    with _collector_paused():
+    with collector_paused():
         return _load(file)
 
 
@@ -86,22 +84,6 @@ def _load(file: Path) -> Project:
         data_sets=reading.data_sets,
         warnings=problems.warnings(),
     )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Without the cyclic garbage collector.
-
-    A node graph is a hundred thousand objects that all live until the end and hold no cycles; looking
-    for garbage among them takes three times as long as making and reading them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _refused(code: str, path: Path, what: str, fix: str = "") -> Refused:

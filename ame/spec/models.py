@@ -7,7 +7,6 @@ from typing import Literal, cast
 from ame.spec import words
 from ame.spec.abtest import read_ab_test
 from ame.spec.cron import read_cron, read_timezone
-from ame.spec.drafts import resources_of
 from ame.spec.entries import mapping_entries, text_of
 from ame.spec.problems import shown
 from ame.spec.project import (
@@ -20,9 +19,10 @@ from ame.spec.project import (
     Validation,
 )
 from ame.spec.reading import Reading, owner_of, take_name
+from ame.spec.resources import check_gpu_product, read_resources, resources_of
 from ame.spec.scalars import read_image
 from ame.spec.section import Section
-from ame.spec.tasks import read_resources, read_task_use
+from ame.spec.tasks import read_task_use
 
 __all__ = ["read_models"]
 
@@ -153,9 +153,11 @@ def _deployment(model: Section) -> Deployment | None:
         return None
     what = f"'deployment' of {model.owner} is read and checked, and has no effect yet."
     model.error("AME-W104", "deployment", what, why="This release deploys no models.")
+    resources = resources_of(read_resources(section))
+    check_gpu_product(section.problems, section.owner, resources)
     return Deployment(
         replicas=section.integer("replicas", low=0, high=MOST_REPLICAS, default=1),
-        resources=resources_of(read_resources(section)),
+        resources=resources,
         image=section.read("image", read_image),
         enable_tls=section.boolean("enableTls", default=True),
         ingress_annotations=_annotations(section),

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ame.diagnosis import Diagnosis, Where
 from ame.gate.config import ABTest
+from ame.quantity import parse_quantity
 
 __all__ = [
     "AbTestSection",
     "DataSet",
     "Deployment",
     "Executor",
+    "KubernetesSection",
     "Model",
     "Project",
     "Promotion",
@@ -54,12 +56,54 @@ class Resources:
     Attributes:
         cpu, memory, storage: for example "500m", "10G", "30Gi".
         extended: extended resources by name, for example {"nvidia.com/gpu": "1"}.
+        gpu_product: the kind of GPU, as the nodes are labelled, for example "NVIDIA-A100-SXM4-80GB".
+        places: where each stands in the file, by its key there.
     """
 
     cpu: str | None = None
     memory: str | None = None
     storage: str | None = None
     extended: Mapping[str, str] = field(default_factory=dict)
+    gpu_product: str | None = None
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def gpus(self) -> dict[str, str]:
+        """The extended resources that are GPUs or parts of one, without those of which none is asked."""
+        return {
+            name: count for name, count in self.extended.items() if _is_gpu(name) and parse_quantity(count)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesSection:
+    """What only Kubernetes understands about where and how a task's pod runs.
+
+    Attributes:
+        node_selector, labels, annotations: texts by key.
+        tolerations, env_from: as a pod's specification has them, all of it checked by key.
+        affinity: as a pod's specification has it, checked at its first level.
+        image_pull_policy: Always, IfNotPresent or Never.
+        image_pull_secrets: names of secrets.
+        shared_memory: the size of /dev/shm, a quantity of bytes.
+        places: where each stands in the file, by its key there.
+    """
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    affinity: Mapping[str, Any] = field(default_factory=dict)
+    priority_class_name: str | None = None
+    runtime_class_name: str | None = None
+    service_account_name: str | None = None
+    image: str | None = None
+    image_pull_policy: str | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    env_from: tuple[Mapping[str, Any], ...] = ()
+    shared_memory: str | None = None
+    termination_grace_period_seconds: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +125,8 @@ class Task:
         data_sets: names of data sets of this project that stand in the workspace before the start.
         retries: how often the command is run again, in a clean workspace, after it failed.
         timeout: seconds, or None.
+        artifacts: files and folders in the workspace that are kept once the command has ended well.
+        kubernetes: what only a pod knows; a process takes no notice of it.
         where: where the task is defined, for diagnoses at run time.
     """
 
@@ -93,6 +139,8 @@ class Task:
     retries: int = 0
     timeout: float | None = None
     schedule: Schedule | None = None
+    artifacts: tuple[str, ...] = ()
+    kubernetes: KubernetesSection = field(default_factory=KubernetesSection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,3 +264,9 @@ class Project:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
     warnings: tuple[Diagnosis, ...] = ()
+
+
+def _is_gpu(resource: str) -> bool:
+    """nvidia.com/gpu, nvidia.com/mig-1g.5gb, nvidia.com/gpu.shared, amd.com/gpu, gpu.intel.com/i915."""
+    domain, _, device = resource.partition("/")
+    return domain == "gpu.intel.com" or device.startswith(("gpu", "mig-"))

@@ -13,6 +13,7 @@ from ame.quantity import parse_quantity
 from ame.spec.problems import Unreadable
 
 __all__ = [
+    "read_annotation",
     "read_boolean",
     "read_bytes",
     "read_command",
@@ -22,8 +23,11 @@ __all__ = [
     "read_env_name",
     "read_image",
     "read_integer",
+    "read_label_key",
+    "read_label_value",
     "read_name",
     "read_number",
+    "read_object_name",
     "read_path",
     "read_python_version",
     "read_text",
@@ -35,6 +39,12 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+
 _DURATION = re.compile(r"(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,9})s)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.[0-9]{1,3})?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_OBJECT = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+_LABEL_VALUE = re.compile(_LABEL)
+_LABEL_KEY = re.compile(rf"(?:{_OBJECT}/)?{_LABEL}")
+_OBJECT_NAME = re.compile(_OBJECT)
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 _TRUE = {"true", "yes", "on"}
 _FALSE = {"false", "no", "off"}
 _OLDEST_PYTHON = 7
@@ -178,6 +188,46 @@ def read_path(text: str) -> str:
     if path == ".":
         raise Unreadable("AME-E122", why, "Name a folder or file in it.")
     return path
+
+
+def read_label_key(text: str) -> str:
+    """The key of a label, an annotation, a node selector or a toleration."""
+    if not _LABEL_KEY.fullmatch(text):
+        raise Unreadable(
+            "AME-E133",
+            "A key of Kubernetes is a name of at most 63 letters, digits, '-', '_' and '.', if need be "
+            "behind a domain and '/'.",
+        )
+    return text
+
+
+def read_label_value(text: str) -> str:
+    """The value of a label, which is also what selects nodes."""
+    if text and not _LABEL_VALUE.fullmatch(text):
+        meant = _NOT_IN_LABELS.sub("-", text).strip("-._")
+        raise Unreadable(
+            "AME-E133",
+            "The value of a label has at most 63 letters, digits, '-', '_' and '.', and begins and ends with "
+            "a letter or digit.",
+            f"Did you mean '{meant}'?" if _LABEL_VALUE.fullmatch(meant) else "",
+        )
+    return text
+
+
+def read_annotation(text: str) -> str:
+    """The value of an annotation: any text."""
+    return text
+
+
+def read_object_name(text: str) -> str:
+    """The name of an object of Kubernetes, such as a secret."""
+    if not _OBJECT_NAME.fullmatch(text):
+        raise Unreadable(
+            "AME-E133",
+            "The name of an object of Kubernetes has small letters, digits, '-' and '.', and begins and ends "
+            "with a letter or digit.",
+        )
+    return text
 
 
 def read_image(text: str) -> str:

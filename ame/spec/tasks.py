@@ -12,20 +12,15 @@ from ame.spec.cron import read_cron, read_timezone
 from ame.spec.drafts import TaskDraft
 from ame.spec.entries import mapping_entries, wrong_kind
 from ame.spec.executors import executor_said
+from ame.spec.kubernetes import read_kubernetes
 from ame.spec.nodes import is_null
 from ame.spec.problems import shown
 from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
-from ame.spec.scalars import (
-    read_bytes,
-    read_count,
-    read_cpu,
-    read_duration,
-    read_env_name,
-    read_name,
-)
+from ame.spec.resources import read_resources
+from ame.spec.scalars import read_boolean, read_duration, read_env_name, read_name, read_path
 from ame.spec.section import Section
 
-__all__ = ["read_resources", "read_task_use", "read_tasks", "read_templates"]
+__all__ = ["read_task_use", "read_tasks", "read_templates"]
 
 MOST_RETRIES = 100
 _ENV_FORM = "Write `env: [{key: MODE, val: fast}]`."
@@ -89,20 +84,6 @@ def read_task_use(reading: Reading, section: Section, key: str, inline_name: str
     return name
 
 
-def read_resources(section: Section, key: str = "resources") -> dict[str, str]:
-    """The quantities under a key, by resource, as they stand in the file."""
-    resources = section.section(key, words.RESOURCES)
-    if resources is None:
-        return {}
-    found: dict[str, str] = {}
-    for word in resources.entries:
-        reader = {"cpu": read_cpu, "memory": read_bytes, "storage": read_bytes}.get(word, read_count)
-        quantity = resources.read(word, reader)
-        if quantity is not None:
-            found[word] = quantity
-    return found
-
-
 def _referred(reading: Reading, reference: Section, owner: Section) -> str | None:
     node = reference.entries["taskRef"].value
     target = read_reference(reading.problems, node, f"'taskRef' of {owner.owner}")
@@ -136,8 +117,6 @@ def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         if triggers is not None:
             said["cron"] = triggers.read("schedule", read_cron)
             said["timezone"] = triggers.read("timezone", read_timezone)
-    if "resources" in section:
-        said["resources"] = read_resources(section)
     if "env" in section:
         said["env"] = dict(_env(section))
     if section.given("dataSets"):
@@ -146,7 +125,30 @@ def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         said["retries"] = section.integer("retries", low=0, high=MOST_RETRIES, default=0)
     if section.given("timeout"):
         said["timeout"] = section.read("timeout", read_duration)
-    return TaskDraft(name=name, owner=owner, where=section.where(), **said)
+    if section.given("artifacts"):
+        said["artifacts"] = _artifacts(section)
+    return TaskDraft(
+        name=name,
+        owner=owner,
+        where=section.where(),
+        resources=read_resources(section),
+        kubernetes=read_kubernetes(section),
+        **said,
+    )
+
+
+def _artifacts(section: Section) -> tuple[str, ...]:
+    artifacts = section.section("artifacts", words.ARTIFACTS)
+    if artifacts is None:
+        return ()
+    if artifacts.read("saveChangedFiles", read_boolean):
+        node = artifacts.entries["saveChangedFiles"].value
+        artifacts.withhold(node, "'saveChangedFiles: true'", "Name the files and folders under `paths`.")
+    read = (
+        artifacts.interpret(node, "an entry of 'paths'", text, read_path)
+        for text, node in artifacts.texts("paths")
+    )
+    return tuple(path for path in read if path is not None)
 
 
 def _env(section: Section) -> Iterator[tuple[str, str]]:

@@ -7,11 +7,16 @@ from ame.spec.section import Shape
 __all__ = [
     "AB_TEST",
     "AB_TEST_DATA",
+    "AFFINITY",
+    "ARTIFACTS",
     "DATA_SET",
     "DEPLOYMENT",
     "ENV_ENTRY",
+    "ENV_FROM",
+    "ENV_FROM_REFERENCE",
     "EXECUTOR",
     "EXECUTOR_KINDS",
+    "KUBERNETES",
     "MARGIN",
     "MODEL",
     "NAMED",
@@ -22,6 +27,7 @@ __all__ = [
     "SCORING",
     "TASK",
     "THRESHOLD",
+    "TOLERATION",
     "TRAINING",
     "TRIGGERS",
     "VALIDATION",
@@ -39,7 +45,6 @@ def _keys(text: str) -> frozenset[str]:
 
 _SOURCE = "Tasks run from the folder that the file is in; leave it out."
 _SECRETS = "Set the variable in the environment that `ame run` is started in."
-_ARTIFACTS = "Log files that must be kept to MLflow from the task's command."
 _TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 PROJECT = Shape(
@@ -58,13 +63,12 @@ PROJECT = Shape(
 )
 
 TASK = Shape(
-    _keys("name executor resources env dataSets retries timeout triggers fromTemplate"),
+    _keys("name executor resources env dataSets retries timeout triggers fromTemplate artifacts kubernetes"),
     older={"environment": "env", "templateRef": "fromTemplate"},
     withheld={
         "pipeline": "Make each step a task, and let the later ones need a data set that the earlier make.",
         "secrets": _SECRETS,
-        "artifacts": _ARTIFACTS,
-        "artifactCfg": _ARTIFACTS,
+        "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": _SOURCE,
         "taskType": _TASK_TYPE,
         "task_type": _TASK_TYPE,
@@ -86,11 +90,23 @@ WITHHELD_EXECUTORS = {
     "uv": "Export the lock with `uv export -o requirements.txt` and write `!pip`.",
 }
 RESOURCES = Shape(
-    _keys("cpu memory storage"),
+    _keys("cpu memory storage gpuProduct"),
     older={"gpus": "nvidia.com/gpu"},
     domains=True,
-    withheld={"vram": "Choose a node with enough of it through the work pool."},
+    withheld={"vram": "Choose a GPU with enough of it by `gpuProduct`."},
 )
+ARTIFACTS = Shape(_keys("paths saveChangedFiles"))
+KUBERNETES = Shape(
+    _keys(
+        "nodeSelector tolerations affinity priorityClassName runtimeClassName serviceAccountName image "
+        "imagePullPolicy imagePullSecrets envFrom sharedMemory terminationGracePeriodSeconds labels "
+        "annotations"
+    )
+)
+TOLERATION = Shape(_keys("key operator value effect tolerationSeconds"))
+ENV_FROM = Shape(_keys("prefix configMapRef secretRef"))
+ENV_FROM_REFERENCE = Shape(_keys("name optional"))
+AFFINITY = Shape(_keys("nodeAffinity podAffinity podAntiAffinity"))
 ENV_ENTRY = Shape(_keys("key val"), older={"name": "key", "envkey": "key", "value": "val"})
 TRIGGERS = Shape(_keys("schedule timezone"))
 DATA_SET = Shape(_keys("name path task size"), older={"taskref": "taskRef"}, dated=_keys("taskRef"))

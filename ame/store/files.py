@@ -1,4 +1,4 @@
-"""What files contain, copying them so that they stand by themselves, and removing them for good."""
+"""What files contain, where links lead, and removing folders for good."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["copy_whole", "digest_of_folder", "leads_out", "remove_folder"]
+__all__ = ["digest_of_folder", "leads_out", "remove_folder"]
 
 
 def digest_of_folder(folder: Path, files: Iterable[Path]) -> str:
@@ -49,35 +49,6 @@ def _listing(folder: Path) -> list[bytes]:
             found.append(os.fsencode(path.relative_to(folder)))
             found.append(f"{state.st_size} {state.st_mtime_ns}".encode())
     return found
-
-
-def copy_whole(source: Path, destination: Path) -> None:
-    """Copy a file or folder so that it needs nothing of the place that it was copied from.
-
-    Links within the folder stay links; a link that leads out of it becomes what it leads to.
-
-    Raises:
-        OSError: when something cannot be copied, such as a broken link or a link to a folder around it.
-    """
-    _copy(source, destination, root=source, inside=())
-
-
-def _copy(source: Path, destination: Path, *, root: Path, inside: tuple[Path, ...]) -> None:
-    if not source.is_dir():
-        shutil.copy2(source, destination)
-        return
-    here = source.resolve()
-    if here in inside:
-        raise OSError(f"a link in {source} leads to a folder around it")
-    destination.mkdir(exist_ok=True)
-    for entry in source.iterdir():
-        target = destination / entry.name
-        if entry.is_symlink() and not entry.readlink().is_absolute() and not leads_out(entry, root):
-            target.unlink(missing_ok=True)
-            target.symlink_to(entry.readlink())
-        else:
-            _copy(entry, target, root=root, inside=(*inside, here))
-    shutil.copystat(source, destination)
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,89 +1,249 @@
-"""Snapshots in a local directory.
+"""Snapshots of files by key, in a directory or a bucket.
 
-A snapshot is filled beside its place and renamed into it, so that a crash never shows half of one and
-two writers of one key leave one whole snapshot.
+The content of each file is a blob named by its SHA-256, which is sent once, whatever it is called and how
+often it is kept. A manifest, written last, makes a snapshot of them: a crash never shows half of one, and
+two writers of one key leave one whole snapshot. What is read is checked against its digest.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from ame.local.lease import file_lock, is_locked
-from ame.store.files import copy_whole, remove_folder
+from ame.store.directory import Directory
+from ame.store.files import remove_folder
+from ame.store.manifest import Entry, Manifest
+from ame.store.refusals import damaged
+from ame.store.tree import Found, contents, contents_of_files
 
-__all__ = ["SnapshotStore"]
+__all__ = ["Contents", "Kept", "SnapshotStore"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_BLOBS = "blobs/sha256/{}/{}"
+_NOT_KEYS = {"blobs", ".filling", ".views", "filling.lock", "results", "mlflow"}
+
+
+class Writer(Protocol):
+    """Puts contents in their places, each whole or not at all."""
+
+    def add(self, source: Path, blobs: str) -> tuple[str, int, bool]: ...
+
+    def write(self, name: str, content: bytes) -> None: ...
+
+
+class Contents(Protocol):
+    """Named contents: what a snapshot is made of."""
+
+    parallel: int
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def has(self, name: str) -> bool: ...
+
+    def remove(self, name: str) -> None: ...
+
+    def writing(self) -> contextlib.AbstractContextManager[Writer]: ...
+
+    def fetch(self, name: str, destination: Path, digest: str, size: int) -> str: ...
+
+    def link(self, name: str, destination: Path, size: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a snapshot holds.
+
+    Attributes:
+        files: how many.
+        size: bytes of all of them.
+        sent: bytes that the store did not have before.
+    """
+
+    key: str
+    files: int
+    size: int
+    sent: int = 0
 
 
 class SnapshotStore:
-    """Snapshots below `root`, each a file or a folder with its content as it was given."""
+    """Snapshots, each a file or a folder with its content, modes and links as they were given.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    Args:
+        contents: a folder, or a bucket (see `open_store`).
+        cache: the folder that `path` lays snapshots out in; by default `.views` of a store that is a
+            folder. It may be shared by processes and removed at any time that none of them reads.
+    """
+
+    def __init__(self, contents: Path | Contents, *, cache: Path | None = None) -> None:
+        self._contents: Contents = Directory(contents) if isinstance(contents, Path) else contents
+        if cache is None and isinstance(self._contents, Directory):
+            cache = self._contents.root / ".views"
+        self._cache = cache
+
+    def __str__(self) -> str:
+        return str(self._contents)
 
     def holds(self, key: str) -> bool:
-        return self._place(key).exists()
+        """Whether there is a snapshot of this key.
 
-    def save(self, key: str, source: Path) -> None:
+        Raises:
+            Refused: AME-E842 to AME-E846 when the store cannot be used.
+        """
+        return self._contents.has(_manifest(key))
+
+    def save(self, key: str, source: Path) -> Kept:
         """Keep a copy of the file or folder `source`; a key that is held already stays as it is.
 
         Raises:
-            OSError: when it cannot be copied; nothing of it is left then.
+            OSError: when the source cannot be read as a whole; nothing of it is visible then.
+            Refused: AME-E842 to AME-E846 when the store cannot be used.
         """
-        place = self._place(key)
-        if place.exists():
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with self._filling() as filling:
-            copy_whole(source, filling / source.name)
-            try:
-                filling.rename(place)
-            except OSError:
-                # Another writer of the same key was first: its snapshot has the same content.
-                if not place.exists():
-                    raise
+        return self._save(key, source.name, contents(source))
+
+    def save_files(self, key: str, folder: Path, files: Iterable[Path]) -> Kept:
+        """Keep of a folder only `files`, which are files, links and empty folders below it.
+
+        Raises:
+            OSError, Refused: as `save` does.
+        """
+        return self._save(key, folder.name, contents_of_files(folder, files))
 
     def restore(self, key: str, destination: Path) -> None:
         """Copy a snapshot to `destination`, which becomes the file or folder that was saved.
 
         Raises:
             FileNotFoundError: when the key is not held.
+            OSError: when the destination cannot be written.
+            Refused: AME-E842 to AME-E846 when the store cannot be used, AME-E847 when the snapshot is not
+                what was saved; the files that were restored by then are.
         """
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        copy_whole(self.path(key), destination)
+        self._lay_out(key, self._read(key), destination, linked=False)
 
     def path(self, key: str) -> Path:
-        """The kept file or folder itself, to be read and never written.
+        """A file or folder with the snapshot's content and name, to be read and never written.
 
         Raises:
-            FileNotFoundError: when the key is not held.
+            FileNotFoundError, OSError, Refused: as `restore` does; the place is the cache.
         """
-        (content,) = self._place(key).iterdir()
-        return content
+        if self._cache is None:
+            raise ValueError("a store in a bucket needs a cache for this")
+        manifest = self._read(key)
+        place = self._cache / manifest.digest
+        if not place.exists():
+            filling = self._cache / f".{uuid.uuid4().hex}"
+            filling.mkdir(parents=True)
+            try:
+                self._lay_out(key, manifest, filling / manifest.name, linked=True)
+                # Another process may have been first: its content is the same.
+                with contextlib.suppress(OSError):
+                    filling.rename(place)
+            finally:
+                if filling.exists():
+                    remove_folder(filling)
+        return place / manifest.name
 
-    def _place(self, key: str) -> Path:
-        return self._root / key
+    def describe(self, key: str) -> Kept:
+        """What a snapshot holds, without reading its content.
 
-    @contextlib.contextmanager
-    def _filling(self) -> Iterator[Path]:
-        """A new folder, locked as long as it is filled; those whose writers were killed are removed."""
-        folder = self._root / ".filling"
-        place = folder / uuid.uuid4().hex
-        with file_lock(self._root / "filling.lock"):
-            for left in folder.glob("*"):
-                # One that is gone by now has become a snapshot.
-                if not is_locked(left) and left.exists():
-                    remove_folder(left)
-            place.mkdir(parents=True)
-            lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        Raises:
+            FileNotFoundError, Refused: as `restore` does.
+        """
+        manifest = self._read(key)
+        return Kept(key, len(manifest.files), manifest.size)
+
+    def _save(self, key: str, name: str, found: Iterable[Found]) -> Kept:
+        if self.holds(key):
+            return self.describe(key)
+        with self._contents.writing() as writer, _mapping(self._contents.parallel) as mapped:
+            added = mapped(lambda one: _added(writer, one), found)
+            entries = tuple(entry for entry, _ in added)
+            manifest = Manifest(name or "root", entries)
+            writer.write(_manifest(key), manifest.to_bytes())
+        return Kept(key, len(manifest.files), manifest.size, sum(sent for _, sent in added))
+
+    def _read(self, key: str) -> Manifest:
+        content = self._contents.read(_manifest(key))
+        if content is None:
+            raise FileNotFoundError(f"the artifact store {self} holds no snapshot {key}")
         try:
-            yield place
-        finally:
-            if place.exists():
-                remove_folder(place)
-            os.close(lock)
+            return Manifest.from_bytes(content)
+        except ValueError as error:
+            raise damaged(self, key, str(error)) from None
+
+    def _lay_out(self, key: str, manifest: Manifest, destination: Path, *, linked: bool) -> None:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        for entry in manifest.entries:
+            place = destination / entry.path
+            if entry.kind == "folder":
+                place.mkdir(exist_ok=True)
+            else:
+                place.unlink(missing_ok=True)
+            if entry.kind == "link":
+                place.symlink_to(entry.target)
+
+        def lay(entry: Entry) -> str:
+            place = destination / entry.path
+            name = _BLOBS.format(entry.digest[:2], entry.digest)
+            if linked and self._contents.link(name, place, entry.size):
+                return ""
+            wrong = self._contents.fetch(name, place, entry.digest, entry.size)
+            if wrong:
+                place.unlink(missing_ok=True)
+            else:
+                _as_it_was(place, entry)
+            return wrong
+
+        with _mapping(self._contents.parallel) as mapped:
+            wrong = sorted(filter(None, mapped(lay, manifest.files)))
+        if wrong:
+            more = f" And {len(wrong) - 1} more." if len(wrong) > 1 else ""
+            raise damaged(self, key, wrong[0] + more)
+        # From the inside out: a folder that may not be written gets its mode when all is in it.
+        for entry in reversed(manifest.entries):
+            if entry.kind == "folder":
+                _as_it_was(destination / entry.path, entry)
+
+
+@contextlib.contextmanager
+def _mapping(threads: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], list[R]]]:
+    """`map` in a bounded number of threads; with one, in the caller's own. An error ends it."""
+    if threads == 1:
+        yield lambda function, items: [function(item) for item in items]
+        return
+    pool = ThreadPoolExecutor(threads, "artifact store")
+    try:
+        yield lambda function, items: list(pool.map(function, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _added(writer: Writer, found: Found) -> tuple[Entry, int]:
+    if found.kind != "file":
+        return Entry(
+            path=found.path, kind=found.kind, mode=found.mode, modified=found.modified, target=found.target
+        ), 0
+    digest, size, new = writer.add(found.source, _BLOBS)
+    entry = Entry(
+        path=found.path, kind="file", mode=found.mode, modified=found.modified, digest=digest, size=size
+    )
+    return entry, size if new else 0
+
+
+def _as_it_was(place: Path, entry: Entry) -> None:
+    os.utime(place, ns=(entry.modified, entry.modified))
+    place.chmod(entry.mode)
+
+
+def _manifest(key: str) -> str:
+    parts = key.split("/")
+    if parts[0] in _NOT_KEYS or not all(parts) or {".", ".."} & set(parts):
+        raise ValueError(f"{key!r} is no key of a snapshot")
+    return f"{key}/manifest.json"

@@ -151,3 +151,26 @@ def test_a_full_disk_starts_no_command(folder: Path, run: Run, monkeypatch: pyte
     with pytest.raises(OSError, match="No space left"):
         run("touch started")
     assert not (folder / "started").exists()
+
+
+def test_a_command_ends_with_the_process_that_runs_it(
+    folder: Path, until: Callable[..., None], lives: Callable[[int], bool]
+) -> None:
+    code = (
+        "import os; from pathlib import Path; from ame.runtime import run_command; "
+        "run_command('echo $$ > main; sleep 600 & echo $! > child; wait', "
+        "folder=Path('.'), env=os.environ, on_line=print)"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", code], cwd=folder)
+    child = folder / "child"
+    until(lambda: child.exists() and child.read_text().strip())
+    pids = [int((folder / name).read_text()) for name in ("main", "child")]
+    assert all(map(lives, pids))
+    runner.kill()
+    runner.wait()
+    until(lambda: not any(map(lives, pids)), 5)
+
+
+def test_a_command_may_wait_for_all_its_children(run: Run) -> None:
+    code = "import os\ntry:\n    os.wait()\nexcept ChildProcessError:\n    print('it has none')"
+    assert run([sys.executable, "-c", code]) == (Ended(0, ("it has none",)), ["it has none"])

@@ -1,7 +1,7 @@
 """Small files and every word that is said about each: `cases/*.txt`.
 
 A case is a title, the text of an ame.yml, `>>>`, and the diagnoses, one a line: those it is refused
-with, else its warnings. After a deliberate change, `AME_WRITE_CASES=1 pytest tests/spec/test_cases.py`
+with, else its warnings. After a deliberate change, `WRITE_CASES=1 pytest tests/spec/test_cases.py`
 writes what is said now; read the difference before committing it.
 """
 
@@ -45,7 +45,7 @@ def every_case() -> list[object]:
     return [pytest.param(case, id=f"{file.stem}: {case.title}") for file in files for case in cases(file)]
 
 
-if "AME_WRITE_CASES" in os.environ:
+if "WRITE_CASES" in os.environ:
 
     @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.txt")), ids=lambda file: file.stem)
     def test_write_cases(load, file):

@@ -1,0 +1,88 @@
+"""What Prefect's UI says about a deployment: a sentence and the facts of its task, in markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ame.compile.placeholders import neutral
+from ame.spec import Model, Resources, Schedule, Task
+
+__all__ = ["described", "facts_of_model", "facts_of_task", "said_of_resources"]
+
+_LONGEST_COMMAND = 2000
+
+
+def described(sentence: str, facts: Iterable[str], file: str) -> str:
+    """Markdown in which nothing is a placeholder of Prefect's.
+
+    Args:
+        file: the path of the ame.yml.
+    """
+    text = "\n".join([sentence, "", *facts, f"- defined in {_code(file)}"])
+    # A line with spaces at its end would make YAML write the whole text in quotes.
+    return neutral("\n".join(line.rstrip() for line in text.split("\n"))) + "\n"
+
+
+def facts_of_task(task: Task, schedule: Schedule | None = None) -> list[str]:
+    """A task's command, when it runs, what it asks for, and how often and how long it is tried."""
+    facts = [f"- command: {_code(task.executor.command)}"]
+    if schedule is not None:
+        facts.append(f"- schedule: {_code(schedule.cron)}, {schedule.timezone}")
+    resources = said_of_resources(task.resources)
+    if resources:
+        facts.append(f"- resources: {resources}")
+    if task.timeout is not None:
+        facts.append(f"- timeout: {_duration(task.timeout)}")
+    if task.retries:
+        facts.append(f"- retries: {task.retries}")
+    return facts
+
+
+def facts_of_model(model: Model) -> list[str]:
+    """How a version of a model is judged, and who decides."""
+    facts = []
+    validation = model.validation
+    if validation is not None:
+        parts = [f"`{found.metric}`" for found in validation.thresholds]
+        if validation.task is not None:
+            parts.append(f"task {validation.task}")
+        facts.append(f"- validation: {', '.join(parts)}")
+    strategies = {
+        "abTest": "by the A/B test with the champion",
+        "always": "when it passes validation",
+        "never": "by hand only",
+    }
+    return [*facts, f"- promotion: {strategies[model.promotion.strategy]}"]
+
+
+def said_of_resources(resources: Resources) -> str:
+    """`cpu 2, memory 8G, nvidia.com/gpu 1 (NVIDIA-L4)`, or nothing."""
+    given = {
+        "cpu": resources.cpu,
+        "memory": resources.memory,
+        "storage": resources.storage,
+        **resources.extended,
+    }
+    text = ", ".join(f"{name} {quantity}" for name, quantity in given.items() if quantity is not None)
+    return f"{text} ({resources.gpu_product})" if resources.gpu_product else text
+
+
+def _code(text: str) -> str:
+    """A text as it stands: in a line between backticks, or as a block of its own in the list."""
+    text = text.strip()
+    if len(text) > _LONGEST_COMMAND:
+        text = text[:_LONGEST_COMMAND] + " ..."
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    if "\n" not in text:
+        space = " " if text.startswith("`") or text.endswith("`") else ""
+        return f"{fence}{space}{text}{space}{fence}"
+    fence = fence.ljust(3, "`")
+    return "\n\n" + "\n".join(f"  {line}".rstrip() for line in [fence, *text.splitlines(), fence]) + "\n"
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)

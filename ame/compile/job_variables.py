@@ -1,0 +1,171 @@
+"""What a pod or process gets: job variables from what a task asks for.
+
+Every quantity stays a text, because Kubernetes' quantities are texts and Prefect takes numbers for them
+in silence until a worker submits the Job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ame.compile.deployment import CPU_POOL, GPU_POOL
+from ame.diagnosis import Diagnosis
+from ame.quantity import parse_quantity
+from ame.spec import KubernetesSection, Project, Resources, Task
+
+__all__ = [
+    "ENVIRONMENT_SECONDS",
+    "PROCESS_VARIABLES",
+    "contradictions",
+    "deadline",
+    "kubernetes_variables",
+    "pool_for",
+]
+
+#: What a deadline leaves for pulling the image and for making a task's environment, in seconds.
+ENVIRONMENT_SECONDS = 30 * 60
+
+_BLOCKS = {"AME_MLFLOW_SERVER": "mlflow-server/ame", "AME_ARTIFACT_STORE": "artifact-store/ame"}
+#: A pod's own file system may be read-only; all that is written lies on the workspace volume.
+_WRITABLE = {"HOME": "/workspace", "AME_HOME": "/workspace/ame", "PREFECT_HOME": "/workspace/.prefect"}
+
+PROCESS_VARIABLES: Mapping[str, Any] = {"env": _BLOCKS}
+
+_PREFIX = "ame-flows/"
+_LONGEST_LABEL = 63
+#: The taints by which clusters usually keep what needs no GPU off the nodes that have one.
+_GPU_TAINTS = ("nvidia.com/gpu", "amd.com/gpu")
+#: By the domain of the GPU's resource: the label with the kind of GPU that its device plugin puts on a node.
+_PRODUCT_LABELS = {"amd.com": "amd.com/gpu.product-name", "gpu.intel.com": "gpu.intel.com/product"}
+_PRODUCT_LABEL = "nvidia.com/gpu.product"
+
+
+def pool_for(resources: Resources) -> str:
+    """The pool of what asks for these resources: a GPU reaches only those that ask for it."""
+    return GPU_POOL if resources.gpus else CPU_POOL
+
+
+def kubernetes_variables(
+    resources: Resources,
+    marks: Mapping[str, str],
+    *,
+    section: KubernetesSection | None = None,
+    active_deadline: int | None = None,
+) -> dict[str, Any]:
+    """The job variables of a pod, without those that have nothing to say.
+
+    Args:
+        marks: what the pod is, by kind (`project`, `model`, `task`), for its labels and annotations.
+        active_deadline: seconds, or None.
+    """
+    own = section or KubernetesSection()
+    labels = {_PREFIX + kind: _label(name) for kind, name in marks.items()}
+    names = {_PREFIX + kind: name for kind, name in marks.items()}
+    variables = {
+        **_quantities(resources),
+        "node_selector": _node_selector(resources, own),
+        "tolerations": _tolerations(resources, own),
+        "affinity": own.affinity,
+        "priority_class_name": own.priority_class_name,
+        "runtime_class_name": own.runtime_class_name,
+        "service_account_name": own.service_account_name,
+        "image": own.image,
+        "image_pull_policy": own.image_pull_policy,
+        "image_pull_secrets": [{"name": name} for name in own.image_pull_secrets],
+        "env": {**_BLOCKS, **_WRITABLE},
+        "env_from": list(own.env_from),
+        "shared_memory_size": own.shared_memory,
+        "active_deadline_seconds": active_deadline,
+        "termination_grace_period_seconds": own.termination_grace_period_seconds,
+        "labels": {**labels, **own.labels},
+        "annotations": {**names, **own.annotations},
+    }
+    return {name: value for name, value in variables.items() if value not in (None, [], {})}
+
+
+def deadline(project: Project, task: Task) -> int | None:
+    """The seconds after which a pod that runs a task is ended whatever it does, or None.
+
+    A task waits for the data sets that it needs and that others make, so their time counts too; one of
+    them without a `timeout` leaves all without a deadline.
+    """
+    total = 0
+    for each in _with_makers(project, task):
+        if each.timeout is None:
+            return None
+        total += math.ceil(each.timeout) * (each.retries + 1) + ENVIRONMENT_SECONDS
+    return total
+
+
+def contradictions(task: Task) -> Iterator[Diagnosis]:
+    """AME-E806, when no node can have both the kind of GPU and the labels that a task wants."""
+    product = task.resources.gpu_product
+    if product is None:
+        return
+    label = _product_label(task.resources)
+    selected = task.kubernetes.node_selector.get(label, product)
+    if selected != product:
+        yield Diagnosis(
+            code="AME-E806",
+            where=task.resources.places["gpuProduct"],
+            what=f"task '{task.name}' wants the GPU '{product}', and a node with '{label}: {selected}'.",
+            why="`gpuProduct` and `nodeSelector` select by the same label.",
+            fix="Keep one of them.",
+        )
+
+
+def _with_makers(project: Project, task: Task) -> list[Task]:
+    found = {task.name: task}
+    todo = [task]
+    while todo:
+        for name in todo.pop().data_sets:
+            maker = project.data_sets[name].task
+            if maker is not None and maker not in found:
+                found[maker] = project.tasks[maker]
+                todo.append(project.tasks[maker])
+    return list(found.values())
+
+
+def _quantities(resources: Resources) -> dict[str, Any]:
+    """Limits equal requests, so that nothing is taken from a neighbour and what is asked for is there.
+
+    Ephemeral storage is the exception: a pod that goes beyond such a limit is evicted, images and logs
+    included, while the workspace volume has a size of its own.
+    """
+    limits = {"cpu": resources.cpu, "memory": resources.memory, **_asked(resources.extended)}
+    limits = {name: quantity for name, quantity in limits.items() if quantity is not None}
+    requests = {**limits, "ephemeral-storage": resources.storage} if resources.storage else limits
+    return {"requests": requests, "limits": limits, "workspace_size": resources.storage}
+
+
+def _asked(extended: Mapping[str, str]) -> dict[str, str]:
+    """Without those of which none is asked, which is how a task takes back what its template asks for."""
+    return {name: count for name, count in extended.items() if parse_quantity(count)}
+
+
+def _node_selector(resources: Resources, section: KubernetesSection) -> dict[str, str]:
+    product = {_product_label(resources): resources.gpu_product} if resources.gpu_product else {}
+    return {**section.node_selector, **product}
+
+
+def _product_label(resources: Resources) -> str:
+    domain = next(iter(resources.gpus)).partition("/")[0]
+    return _PRODUCT_LABELS.get(domain, _PRODUCT_LABEL)
+
+
+def _tolerations(resources: Resources, section: KubernetesSection) -> list[Mapping[str, Any]]:
+    usual = [{"key": taint, "operator": "Exists", "effect": "NoSchedule"} for taint in _GPU_TAINTS]
+    said = list(section.tolerations)
+    return [*(each for each in usual if each not in said), *said] if resources.gpus else said
+
+
+def _label(name: str) -> str:
+    """A name as the value of a label: one that is too long is cut, and told apart by a digest."""
+    if len(name) <= _LONGEST_LABEL:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9]+$", "", name[: _LONGEST_LABEL - 9]) + "-" + digest

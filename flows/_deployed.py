@@ -1,0 +1,131 @@
+"""What a run from a deployment starts from: the blocks that its environment names, and a snapshot.
+
+On a laptop a project is a folder, and the servers' addresses stand in the environment. A run from a
+deployment may be anywhere: its environment names two blocks, and its project lies in the artifact store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ame.diagnosis import Diagnosis, Refused
+from ame.local import Home, cache_folder
+from ame.store import SnapshotStore, open_store
+from flows._work import Work, open_work
+
+__all__ = ["SNAPSHOT", "begin", "project_key", "store_of"]
+
+#: How a project in the artifact store is named: snapshot:NAME/DIGEST.
+SNAPSHOT = "snapshot:"
+
+
+def project_key(name: str, digest: str) -> str:
+    """The store's key of a project's files."""
+    return f"projects/{name}/{digest}"
+
+
+async def begin(project: str, env: dict[str, str] | None, source: str | None) -> Work:
+    """The work that a flow's parameters ask for, here: its files and the connections that it needs.
+
+    Args:
+        project: a folder, or `snapshot:NAME/DIGEST`.
+
+    Raises:
+        Refused: AME-E6xx and AME-E7xx, when a block, the snapshot or a server's address is missing;
+            AME-E1xx for the file.
+    """
+    name, _, digest = project.removeprefix(SNAPSHOT).partition("/")
+    if not project.startswith(SNAPSHOT):
+        return open_work(project, env, source)
+    base = Path(os.environ.get("AME_HOME") or cache_folder() / "deployed")
+    await _use_mlflow_server()
+    store = await store_of(_named("AME_ARTIFACT_STORE"), cache=base / "cache")
+    folder = base / "projects" / name / digest
+    await asyncio.to_thread(_restore, store, project_key(name, digest), folder)
+    home = Home(base / name)
+    home.prepare()
+    return open_work(str(folder), env, source or digest, origin=project, home=home, store=store)
+
+
+async def store_of(reference: str, *, cache: Path) -> SnapshotStore:
+    """The artifact store that a block describes; its clients' settings are put into the environment.
+
+    Args:
+        reference: for example artifact-store/ame.
+        cache: where a store that is elsewhere keeps copies of what is read.
+
+    Raises:
+        Refused: AME-E712, when there is no such block, AME-E84x, when the store cannot be used.
+    """
+    settings = (await _block(reference)).settings()
+    settings.apply_to(os.environ)
+    return await asyncio.to_thread(open_store, settings, cache=cache)
+
+
+async def _use_mlflow_server() -> None:
+    os.environ.update((await _block(_named("AME_MLFLOW_SERVER"))).variables())
+    os.environ["MLFLOW_REGISTRY_URI"] = os.environ["MLFLOW_TRACKING_URI"]
+
+
+def _named(variable: str) -> str:
+    found = os.environ.get(variable)
+    if not found:
+        raise Refused(
+            Diagnosis(
+                code="AME-E712",
+                what=f"the environment of this run names no block in {variable}.",
+                why="A project in the artifact store is run from its deployment, which names two blocks.",
+                fix="Deploy a prefect.yaml that `ame compile` has written; do not change its `env`.",
+            )
+        )
+    return found
+
+
+async def _block(reference: str) -> Any:
+    # The classes must be known before a block can be loaded; they bring AWS's client along.
+    from prefect.blocks.core import Block
+
+    import blocks  # noqa: F401
+
+    load: Callable[[str], Coroutine[Any, Any, Block]] = Block.aload
+    try:
+        return await load(reference)
+    except ValueError as missing:
+        raise Refused(
+            Diagnosis(
+                code="AME-E712",
+                what=f"the Prefect server has no block '{reference}'.",
+                fix="Save it with `ame blocks apply --from-env`, or name the one that you have.",
+            )
+        ) from missing
+
+
+def _restore(store: SnapshotStore, key: str, folder: Path) -> None:
+    """Bring a project's files here, once; runs that come at the same time leave one whole folder."""
+    if folder.exists():
+        return
+    if not store.holds(key):
+        raise Refused(
+            Diagnosis(
+                code="AME-E713",
+                what=f"the artifact store holds no snapshot '{key}'.",
+                why="The deployment was made from it.",
+                fix="Deploy again: `prefect --no-prompt deploy --all` keeps the project's files anew.",
+            )
+        )
+    filling = folder.with_name(f".{uuid.uuid4().hex}")
+    try:
+        store.restore(key, filling)
+        try:
+            filling.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(filling, ignore_errors=True)

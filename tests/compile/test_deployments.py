@@ -1,0 +1,162 @@
+import pytest
+
+from ame.compile import Trigger
+from ame.diagnosis import Refused
+from ame.spec import Schedule
+
+PROJECT = """\
+name: p
+models:
+  - name: m
+    training: {task: {taskRef: t}, schedule: "0 3 * * *", timezone: Europe/Berlin}
+    validation: {task: {taskRef: v}}
+    abTest: {data: {dataSet: d}, label: y, resources: {nvidia.com/gpu: 1}}
+  - name: other
+    promotion: {strategy: never}
+tasks:
+  - {name: t, executor: !pip {command: c}, triggers: {schedule: "* * * * *"}}
+  - {name: v, executor: !pip {command: c}}
+dataSets:
+  - {name: d, path: d, task: {taskRef: t}}
+  - {name: kept, path: kept}
+"""
+
+
+def test_each_kind_of_work_has_its_deployments(compiled):
+    found = compiled(PROJECT)
+
+    assert {name: (each.pool, dict(each.parameters)) for name, each in found.items()} == {
+        name: (pool, {"project": "{{ snapshot.project }}", **parameters})
+        for name, pool, parameters in (
+            ("train-model/p.m", "ame-cpu", {"model": "m"}),
+            ("deliver-version/p.m", "ame-control", {"model": "m"}),
+            ("compare-versions/p.m", "ame-gpu", {"model": "m"}),
+            ("deliver-version/p.other", "ame-control", {"model": "other"}),
+            ("run-task/p.t", "ame-cpu", {"task_name": "t"}),
+            ("run-task/p.v", "ame-cpu", {"task_name": "v"}),
+            ("produce-data-set/p.d", "ame-cpu", {"data_set": "d"}),
+        )
+    }
+
+
+def test_schedules_limits_and_tags(compiled):
+    found = compiled(PROJECT)
+
+    assert found["train-model/p.m"].schedule == Schedule(cron="0 3 * * *", timezone="Europe/Berlin")
+    assert found["run-task/p.t"].schedule == Schedule(cron="* * * * *", timezone="UTC")
+    assert {name for name, each in found.items() if each.concurrency_limit == 1} == {
+        "train-model/p.m",
+        "deliver-version/p.m",
+        "deliver-version/p.other",
+        "produce-data-set/p.d",
+    }
+    assert found["compare-versions/p.m"].tags == ("ame", "ame-project:p", "ame:p.m")
+    assert found["run-task/p.t"].tags == ("ame", "ame-project:p", "ame-task:p.t")
+    assert found["produce-data-set/p.d"].tags == ("ame", "ame-project:p", "ame-data-set:p.d")
+
+
+def test_a_new_version_of_exactly_this_model_starts_its_delivery(compiled):
+    found = compiled(PROJECT)
+
+    assert found["deliver-version/p.m"].triggers == (
+        Trigger(
+            name="a new version of m (p)",
+            event="mlflow.model-version.created",
+            resource="mlflow.registered-model.m",
+            parameters={"version": "{{ (event.payload.version * 1) | string }}"},
+        ),
+    )
+    assert [name for name, each in found.items() if each.triggers] == [
+        "deliver-version/p.m",
+        "deliver-version/p.other",
+    ]
+
+
+def test_a_description_says_what_where_and_when(compiled):
+    assert compiled(PROJECT)["train-model/p.m"].description == (
+        "Trains the model **m** and starts the delivery of the version that it registers.\n"
+        "\n"
+        "- command: `c`\n"
+        "- schedule: `0 3 * * *`, Europe/Berlin\n"
+        "- defined in `p0/ame.yml`\n"
+    )
+
+
+def task_of(project: str, name: str) -> str:
+    return f"name: {project}\ntasks: [{{name: {name}, executor: !pip {{command: c}}}}]\n"
+
+
+def test_projects_that_cannot_be_deployed_together_are_refused_in_one_go(compiled):
+    model = "name: {}\nmodels: [{{name: m, promotion: {{strategy: never}}}}]\n"
+
+    with pytest.raises(Refused) as refused:
+        compiled(model.format("a"), model.format("b"), model.format("a"))
+
+    assert str(refused.value).splitlines() == [
+        (
+            "AME-E802 p1/ame.yml:2:10 two projects deliver the registered model 'm'. The other one is 'a', "
+            "p0/ame.yml:2:10. Rename one of them: a registered model has one champion."
+        ),
+        (
+            "AME-E801 p2/ame.yml two projects have the name 'a'. The other one is p0/ame.yml. Rename one of them: "
+            "deployments are named after their project."
+        ),
+    ]
+
+
+def test_names_that_only_together_are_the_same_are_refused(compiled):
+    with pytest.raises(Refused) as refused:
+        compiled(task_of("a.b", "c"), task_of("a", "b.c"))
+
+    assert str(refused.value) == (
+        "AME-E803 p1/ame.yml:2:9 this would be the deployment 'run-task/a.b.c', which there is already. The other "
+        "one is of project 'a.b', p0/ame.yml:2:9. Rename one of them."
+    )
+
+
+def test_a_file_that_a_run_would_not_find_is_refused(tmp_path, monkeypatch):
+    from ame.compile import compile_projects
+    from ame.spec import load_project
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.yml").write_text("name: p\n")
+    odd = tmp_path / "{{ $HOME }}"
+    odd.mkdir()
+    (odd / "ame.yml").write_text(task_of("q", "t"))
+
+    with pytest.raises(Refused) as refused:
+        compile_projects(
+            [load_project(tmp_path / "other.yml"), load_project(odd)], target="process", base=tmp_path
+        )
+
+    assert str(refused.value).splitlines() == [
+        (
+            f"AME-E805 {tmp_path}/other.yml a deployed run would not find 'other.yml'. It gets the project's folder "
+            "and reads the ame.yml or ame.yaml in it. Rename the file to ame.yml."
+        ),
+        (
+            "AME-E805 {{ $HOME }}/ame.yml the path of this folder cannot stand in a prefect.yaml. It holds a "
+            "character that is not printable, or '{{', which Prefect would replace. Rename the folder."
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "held"),
+    [
+        ("image", '"{{$REGISTRY}}/a"', "{{$REGISTRY}}/a"),
+        ("annotations", '{a: "{{prefect.blocks.secret.key}}"}', "{{prefect.blocks.secret.key}}"),
+        ("envFrom", '[{prefix: "{{ x }}", secretRef: {name: s}}]', "{{ x }}"),
+        ("affinity", '{podAffinity: {"$ref": {block_document_id: x}}}', "$ref"),
+        ("affinity", '{podAffinity: {"{{ x }}": a}}', "{{ x }}"),
+    ],
+)
+def test_no_placeholder_of_a_user_reaches_prefect(variables, key, value, held):
+    with pytest.raises(Refused) as refused:
+        variables(f"kubernetes: {{labels: {{a: b}}, {key}: {value}}}")
+
+    assert str(refused.value) == (
+        f"AME-E804 p0/ame.yml:5:34 '{key}' of task 't' holds '{held}', which Prefect would replace. A placeholder "
+        "is resolved when it is deployed and kept in plain text. Write the value itself; a secret is named in "
+        "`envFrom`."
+    )

@@ -1,0 +1,182 @@
+"""Deployed to process pools: trained, delivered by runs of their own, started by events, pruned."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.deployed.conftest import Site
+
+Registry = Callable[[], Any]
+
+
+def _train(site: Site, **env: str) -> dict[str, Any]:
+    return site.ended(site.start("train-model/shop.basket", env=env))
+
+
+def _champion(registry: Registry) -> str:
+    return str(registry().get_registered_model("basket").aliases["champion"])
+
+
+@pytest.fixture(scope="module")
+def first(site: Site) -> dict[str, Any]:
+    """The first training, and its delivery."""
+    trained = _train(site)
+    assert trained["state_name"] == "Trained", trained["state"]["message"]
+    site.delivered("1")
+    return trained
+
+
+def test_a_training_ends_with_its_version_and_the_delivery_follows(
+    site: Site, first: dict[str, Any], registry: Registry
+) -> None:
+    assert (first["state_name"], first["state"]["message"]) == (
+        "Trained",
+        "version 1 of 'basket'; its delivery is the flow run 'deliver basket v1'",
+    ), site.logs(first["id"])
+    delivery = site.delivered("1")
+    assert delivery["state_name"] == "Promoted", delivery["state"]["message"]
+    assert _champion(registry) == "1"
+    names = {run["name"] for run in site.runs() if run["root_flow_run_id" if False else "id"]}
+    assert {"train basket", "produce rows", "deliver basket v1", "run check"} <= names
+
+
+def test_the_runs_of_a_version_carry_its_tag_and_know_their_parents(site: Site, first: dict[str, Any]) -> None:
+    tagged = {run["name"] for run in site.runs() if "ame:shop.basket:1" in run["tags"]}
+    assert {"train basket", "deliver basket v1", "run check"} <= tagged
+    assert all(run["parent_task_run_id"] for run in site.runs() if run["name"] != "train basket")
+
+
+def test_a_challenger_is_compared_by_a_run_of_its_own(
+    site: Site, first: dict[str, Any], registry: Registry
+) -> None:
+    assert _train(site, FEATURES="a b")["state_name"] == "Trained"
+    delivery = site.delivered("2")
+    assert delivery["state_name"] == "Promoted", delivery["state"]["message"]
+    assert _champion(registry) == "2"
+    (comparison,) = site.runs("compare-versions/shop.basket")
+    assert (comparison["state_name"], comparison["name"]) == ("Promote", "compare basket v2 with v1")
+    tags = registry().get_model_version("basket", "2").tags
+    assert tags["ame.state"] == "promoted"
+    assert registry().get_run(tags["ame.ab_test_run"]).data.tags["ame.decision"] == "promote"
+
+
+def test_declared_artifacts_are_kept_and_shown(site: Site, first: dict[str, Any]) -> None:
+    kept = list((site.folder / "store").rglob("artifacts/train/**"))
+    assert kept
+    shown = site.ask("/artifacts/filter", artifacts={"flow_run_id": {"any_": [first["id"]]}})
+    (table,) = [each for each in shown if each["key"] == "artifacts-of-train"]
+    assert "notes" in table["data"]
+
+
+def test_an_event_delivers_exactly_that_version(site: Site, first: dict[str, Any], registry: Registry) -> None:
+    client = registry()
+    champion = client.get_model_version("basket", _champion(registry))
+    by_hand = client.create_model_version("basket", champion.source)
+    before = {run["id"] for run in site.runs()}
+    _emit(site, "basket", by_hand.version)
+    delivery = site.delivered(by_hand.version)
+    assert delivery["state_name"] == "Inconclusive", delivery["state"]["message"]
+    assert delivery["created_by"]["display_value"]
+    new = [run for run in site.runs() if run["id"] not in before]
+    assert {run["name"].split()[0] for run in new} == {"deliver", "run", "compare"}
+    assert {run["parameters"].get("version", by_hand.version) for run in new} == {by_hand.version}
+
+
+def _emit(site: Site, model: str, version: object) -> None:
+    event = {
+        "occurred": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "event": "mlflow.model-version.created",
+        "resource": {"prefect.resource.id": f"mlflow.registered-model.{model}", "prefect.resource.name": model},
+        "payload": {"model": model, "version": version},
+        "id": str(__import__("uuid").uuid4()),
+    }
+    import httpx
+
+    httpx.post(f"{site.api}/events", json=[event], timeout=10).raise_for_status()
+
+
+def test_a_killed_training_is_refused_by_the_next(
+    site: Site, first: dict[str, Any], registry: Registry, until: Callable[..., None]
+) -> None:
+    versions = {each.version for each in registry().search_model_versions("name='basket'")}
+    run = site.start("train-model/shop.basket", env={"LINGER": "600"})
+
+    def made() -> list[str]:
+        now = {each.version for each in registry().search_model_versions("name='basket'")}
+        return sorted(now - versions)
+
+    until(made, 120)
+    (flow_process,) = [p for p in psutil.process_iter() if _runs(p, run)]
+    os.kill(flow_process.pid, signal.SIGKILL)
+    assert site.ended(run)["state_name"] == "Crashed"
+    (version,) = made()
+    until(lambda: not [p for p in psutil.process_iter() if _is_training_in(p, site.folder)], 10)
+
+    assert _train(site)["state_name"] == "Trained"
+    tags = registry().get_model_version("basket", version).tags
+    assert (tags["ame.state"], tags["ame.why"]) == ("refused", "its training was killed before it ended")
+
+
+def _runs(process: psutil.Process, run: str) -> bool:
+    try:
+        return process.environ().get("PREFECT__FLOW_RUN_ID") == run and "prefect" in " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _is_training_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return "train.py" in process.cmdline() and process.cwd().startswith(str(folder))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def test_a_second_deploy_changes_nothing_and_a_shorter_file_is_pruned(site: Site) -> None:
+    def seen() -> dict[str, Any]:
+        found = site.deployments()
+        for each in found.values():
+            del each["updated"], each["last_polled"], each["status"]
+            for schedule in each["schedules"]:
+                del schedule["updated"]
+        return found
+
+    before = seen()
+    assert before["train-model/shop.basket"]["schedules"][0]["schedule"] == {
+        "cron": "0 3 * * *",
+        "timezone": "Europe/Berlin",
+        "day_or": True,
+    }
+    automations = _automations(site)
+    site.run("prefect", "--no-prompt", "deploy", "--all")
+    assert seen() == before
+    assert _automations(site) == automations
+
+    site.write("ame.yml", AME_YML_WITHOUT_NIGHTLY)
+    site.run("ame", "compile", site.project, "--target", "process")
+    told = site.run("ame", "prune", "--dry-run").stdout
+    assert told == "would delete run-task/shop.nightly\n"
+    assert "run-task/shop.nightly" in site.deployments()
+    assert site.run("ame", "prune").stdout == "deleted run-task/shop.nightly\n"
+    assert site.deployments().keys() == before.keys() - {"run-task/shop.nightly"}
+    assert site.run("ame", "prune").stdout == "nothing to delete: the server has no other deployments of 'shop'\n"
+
+
+def _automations(site: Site) -> list[Any]:
+    return [(each["name"], each["trigger"], each["actions"]) for each in site.ask("/automations/filter")]
+
+
+def _without_nightly() -> str:
+    from tests.deployed.conftest import AME_YML
+
+    return "\n".join(line for line in AME_YML.splitlines() if "nightly" not in line)
+
+
+AME_YML_WITHOUT_NIGHTLY = _without_nightly()
