@@ -1,12 +1,12 @@
 """The block that says where snapshots, artifacts and results are kept.
 
-It has fields of its own for the keys, and no field of prefect-aws's credentials blocks: those keep a
-session token in clear text, and importing them takes each run three seconds, in a directory's case for
-nothing.
+It has fields of its own for the keys, or names a credentials block of prefect-aws. It does not nest one:
+such a field would import AWS's client in every run, for a directory too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from prefect.blocks.core import Block
@@ -36,6 +36,11 @@ class ArtifactStore(Block):
     uri: str = Field(title="URI", description="s3://BUCKET/PREFIX, or the absolute path of a directory.")
     endpoint_url: str | None = Field(
         default=None, title="Endpoint URL", description="Of another service than Amazon's."
+    )
+    credentials: str | None = Field(
+        default=None,
+        description="A block of prefect-aws, aws-credentials/NAME or minio-credentials/NAME, that holds the "
+        "keys, region and endpoint instead of this one.",
     )
     region: str | None = None
     access_key_id: str | None = Field(
@@ -79,6 +84,18 @@ class ArtifactStore(Block):
             ca_bundle=self.ca_bundle,
             verify=self.verify,
         )
+
+    async def asettings(self) -> StoreSettings:
+        """As `settings`, with what the credentials block says, if one is named.
+
+        Raises:
+            Refused: AME-E854, when there is no such block, or none with keys.
+        """
+        if self.credentials is None:
+            return self.settings()
+        from blocks.credentials import credentials_of
+
+        return replace(self.settings(), **await credentials_of(self.credentials))
 
     @classmethod
     def of(cls, settings: StoreSettings) -> Self:

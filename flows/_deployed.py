@@ -10,16 +10,20 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, cache_folder
 from ame.store import SnapshotStore, open_store
 from flows._work import Work, open_work
 
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
 __all__ = ["SNAPSHOT", "begin", "project_key", "store_of"]
+
+_B = TypeVar("_B", bound="Block")
 
 #: How a project in the artifact store is named: snapshot:NAME/DIGEST.
 SNAPSHOT = "snapshot:"
@@ -63,13 +67,20 @@ async def store_of(reference: str, *, cache: Path) -> SnapshotStore:
     Raises:
         Refused: AME-E712, when there is no such block, AME-E84x, when the store cannot be used.
     """
-    settings = (await _block(reference)).settings()
+    from blocks import ArtifactStore
+
+    settings = await (await _loaded(ArtifactStore, reference)).asettings()
     settings.apply_to(os.environ)
     return await asyncio.to_thread(open_store, settings, cache=cache)
 
 
 async def _use_mlflow_server() -> None:
-    os.environ.update((await _block(_named("AME_MLFLOW_SERVER"))).variables())
+    from blocks import MlflowServer
+
+    server = await _loaded(MlflowServer, _named("AME_MLFLOW_SERVER"))
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(server.variables())
     os.environ["MLFLOW_REGISTRY_URI"] = os.environ["MLFLOW_TRACKING_URI"]
 
 
@@ -87,15 +98,13 @@ def _named(variable: str) -> str:
     return found
 
 
-async def _block(reference: str) -> Any:
-    # The classes must be known before a block can be loaded; they bring AWS's client along.
-    from prefect.blocks.core import Block
-
-    import blocks  # noqa: F401
-
-    load: Callable[[str], Coroutine[Any, Any, Block]] = Block.aload
+async def _loaded(block: type[_B], reference: str) -> _B:
+    """A block by its reference, for example artifact-store/ame."""
+    slug, _, name = reference.partition("/")
     try:
-        return await load(reference)
+        if slug != block.get_block_type_slug():
+            raise ValueError(f"{reference} is no {block.get_block_type_slug()}")
+        return await block.aload(name)
     except ValueError as missing:
         raise Refused(
             Diagnosis(

@@ -17,6 +17,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterParentFlowRunId,
 )
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import TagsContext
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment, flow_run
@@ -74,13 +75,17 @@ async def _run(
 ) -> FlowRun:
     name = f"{step.name}/{work.project.name}.{of}"
     given = {**work.parameters, **parameters}
-    version = parameters.get("version")
+    tags = TagsContext.get().current_tags
+    if "version" in parameters:
+        tags = tags | {work.version_tag(of, parameters["version"])}
     found: FlowRun = await arun_deployment(
         name,
         parameters=given,
         timeout=timeout,
         poll_interval=_POLL_SECONDS,
-        tags=[work.version_tag(of, version)] if version else None,
+        # The run gives itself the same name when it starts; until then it may wait for long.
+        flow_run_name=str(step.flow_run_name).format(**given),
+        tags=sorted(tags),
         idempotency_key=f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}",
     )
     return found

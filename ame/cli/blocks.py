@@ -38,7 +38,7 @@ def apply(
     FILE is YAML with `mlflow` and `store`. Secrets stand in it as {env: VARIABLE} or {file: PATH}.
     """
     from ame.cli._blocks_file import connections_from_environment, connections_from_file
-    from ame.cli._server import prefect_server
+    from ame.prefect_server import prefect_server
 
     if from_env == (file is not None):
         raise click.UsageError("Name a FILE, or give --from-env.")

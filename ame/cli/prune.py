@@ -1,11 +1,11 @@
-"""`ame prune`: delete deployments that an earlier prefect.yaml made and this one no longer names."""
+"""`ame prune`: delete what an earlier prefect.yaml deployed and this one no longer names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,8 @@ from ame.diagnosis import Diagnosis, Refused, Where
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
 
 __all__ = ["command"]
 
@@ -44,12 +46,11 @@ _OURS, _PROJECT = "ame", "ame-project:"
 def command(path: Path, dropped: tuple[str, ...], dry_run: bool, json_wanted: bool) -> None:
     """Delete what an earlier prefect.yaml deployed and this one no longer names.
 
-    Only deployments of ame-flows are touched, and of those only the ones of projects that the file holds
-    or that are named with --project. Runs that are under way go on; scheduled ones are deleted.
+    Prefect itself deletes neither deployments nor schedules. Only those of ame-flows are touched, and of
+    those only the ones of projects that the file holds or that are named with --project. Runs that are
+    under way go on; scheduled ones are deleted.
     """
-    import asyncio
-
-    from ame.cli._server import prefect_server
+    from ame.prefect_server import prefect_server
 
     named = _named(path)
     clash = sorted(set(dropped) & named.projects)
@@ -61,21 +62,31 @@ def command(path: Path, dropped: tuple[str, ...], dry_run: bool, json_wanted: bo
                 fix="Leave --project out: what the file no longer names of it is deleted anyway.",
             )
         )
-    with prefect_server():
-        found = asyncio.run(_ours())
-        projects = named.projects | set(dropped)
-        stale = [each for each in found if each.name not in named.deployments and each.project in projects]
-        others = sorted({each.project for each in found} - projects)
+    projects = named.projects | set(dropped)
+    with prefect_server() as client:
+        found = _ours(client)
+        stale = [each for each in found if each.name not in named.schedules and each.project in projects]
+        unscheduled = [
+            (each, slug)
+            for each in found
+            for slug in each.schedules
+            if slug not in named.schedules.get(each.name, {slug})
+        ]
         if not dry_run:
-            asyncio.run(_delete(stale))
+            _delete(client, stale, unscheduled)
+    others = sorted({each.project for each in found} - projects)
     if json_wanted:
-        deleted = [each.name for each in stale]
+        schedules = [{"deployment": each.name, "schedule": slug} for each, slug in unscheduled]
+        deleted = {"deployments": [each.name for each in stale], "schedules": schedules}
         print_json({"deleted": deleted, "dryRun": dry_run, "projectsLeftAlone": others})
         return
+    done = "would delete" if dry_run else "deleted"
     for each in stale:
-        click.echo(f"{'would delete' if dry_run else 'deleted'} {each.name}")
-    if not stale:
-        click.echo(f"nothing to delete: the server has no other deployments of {_listed(projects)}")
+        click.echo(f"{done} {each.name}")
+    for each, slug in unscheduled:
+        click.echo(f"{done} the schedule '{slug}' of {each.name}")
+    if not stale and not unscheduled:
+        click.echo(f"nothing to delete: the server has no more of {_listed(projects)} than the file")
     if others:
         click.echo(
             f"left alone, because {path} does not hold them: {_listed(others)} (--project NAME deletes)"
@@ -84,19 +95,25 @@ def command(path: Path, dropped: tuple[str, ...], dry_run: bool, json_wanted: bo
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The deployments of a prefect.yaml, as FLOW/NAME, and its projects."""
+    """What a prefect.yaml holds.
 
-    deployments: frozenset[str]
+    Attributes:
+        schedules: the slugs of each deployment's schedules, by FLOW/NAME.
+        projects: their names.
+    """
+
+    schedules: Mapping[str, frozenset[str]]
     projects: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Deployed:
-    """A deployment of ours on the server."""
+    """A deployment of ours on the server, with its schedules by slug."""
 
     id: UUID
     name: str
     project: str
+    schedules: Mapping[str, UUID]
 
 
 def _named(path: Path) -> _Named:
@@ -108,7 +125,12 @@ def _named(path: Path) -> _Named:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
         return _Named(
-            frozenset(f"{flows[entry['entrypoint']]}/{entry['name']}" for entry in entries),
+            {
+                f"{flows[entry['entrypoint']]}/{entry['name']}": frozenset(
+                    schedule["slug"] for schedule in entry["schedules"]
+                )
+                for entry in entries
+            },
             frozenset(_project(entry["tags"]) for entry in entries),
         )
     except FileNotFoundError as missing:
@@ -133,37 +155,31 @@ def _project(tags: Iterable[str]) -> str:
     return next((tag.removeprefix(_PROJECT) for tag in tags if tag.startswith(_PROJECT)), "")
 
 
-async def _ours() -> list[_Deployed]:
-    from prefect import get_client
+def _ours(client: SyncPrefectClient) -> list[_Deployed]:
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[_OURS]))
+    flows: dict[UUID, str] = {}
     found: list[_Deployed] = []
-    async with get_client() as client:
-        while True:
-            page: list[Any] = await client.read_deployments(
-                deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[_OURS])),
-                limit=200,
-                offset=len(found),
-            )
-            if not page:
-                break
-            flows = {}
-            for each in page:
-                if each.flow_id not in flows:
-                    flows[each.flow_id] = (await client.read_flow(each.flow_id)).name
-                name = f"{flows[each.flow_id]}/{each.name}"
-                found.append(_Deployed(each.id, name, _project(each.tags)))
+    while page := client.read_deployments(deployment_filter=tagged, limit=200, offset=len(found)):
+        for each in page:
+            if each.flow_id not in flows:
+                flows[each.flow_id] = client.read_flow(each.flow_id).name
+            # Without a slug, somebody has made it by hand.
+            slugs = {one.slug: one.id for one in each.schedules if one.slug}
+            found.append(_Deployed(each.id, f"{flows[each.flow_id]}/{each.name}", _project(each.tags), slugs))
     return sorted(found, key=lambda each: each.name)
 
 
-async def _delete(stale: Iterable[_Deployed]) -> None:
-    from prefect import get_client
-
-    async with get_client() as client:
-        for each in stale:
-            # Its triggers would stay, and start nothing.
-            await client.delete_resource_owned_automations(f"prefect.deployment.{each.id}")
-            await client.delete_deployment(each.id)
+def _delete(
+    client: SyncPrefectClient, stale: Iterable[_Deployed], unscheduled: Iterable[tuple[_Deployed, str]]
+) -> None:
+    for each in stale:
+        # Its triggers would stay, and start nothing.
+        client.delete_resource_owned_automations(f"prefect.deployment.{each.id}")
+        client.delete_deployment(each.id)
+    for each, slug in unscheduled:
+        client.delete_deployment_schedule(each.id, each.schedules[slug])
 
 
 def _listed(names: Iterable[str]) -> str:

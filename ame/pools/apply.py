@@ -7,7 +7,6 @@ they are, unless the caller says otherwise.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +15,9 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.pools.difference import differences
 from ame.pools.templates import MARK, base_job_template, digest_of, pool_of, process_template
 from ame.pools.variables import KINDS, Kind
+from ame.prefect_server import not_the_api, prefect_server
 
 if TYPE_CHECKING:
-    import httpx
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import WorkPool
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AppliedPool", "apply_pools"]
 
-_SECONDS_TO_ANSWER = 10
 _DESCRIPTIONS: Mapping[Kind, str] = {
     "control": "Runs that start other runs and wait for them. Give it no concurrency limit.",
     "cpu": "Tasks without a GPU.",
@@ -80,7 +78,7 @@ def apply_pools(
             that are not ours to change, AME-E820 when prefect-kubernetes is not installed.
     """
     wanted = [_wanted(kind, target, (defaults or {}).get(kind, {})) for kind in KINDS]
-    with _server() as client:
+    with prefect_server() as client:
         there = {pool.name: _pool(client, pool.name) for pool in wanted}
         refused = [found for pool in wanted if (found := _not_ours(pool, there[pool.name], force))]
         if refused:
@@ -168,79 +166,4 @@ def _pool(client: SyncPrefectClient, name: str) -> WorkPool | None:
         return None
     except ValueError:
         # A page of HTML: the address is that of the UI, or of another program.
-        raise Refused(_not_the_api(_shown(str(client.api_url)))) from None
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[SyncPrefectClient]:
-    """A client of the server of PREFECT_API_URL; without one Prefect would start a server of its own."""
-    import httpx
-    from prefect import get_client
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ObjectUnsupported
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-
-    url = PREFECT_API_URL.value()
-    if not url:
-        raise Refused(
-            Diagnosis(
-                code="AME-E830",
-                what="no Prefect server is named.",
-                why="Work pools are on a server that workers reach, not on the one that `ame run` starts.",
-                fix="Set PREFECT_API_URL, for example to http://HOST:4200/api, or choose a profile with "
-                "`prefect profile use`.",
-            )
-        )
-    try:
-        with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            get_client(httpx_settings={"timeout": _SECONDS_TO_ANSWER}, sync_client=True) as client,
-        ):
-            yield client
-    except httpx.HTTPStatusError as error:
-        raise Refused(_refusal(_shown(url), error.response)) from None
-    except (ObjectAlreadyExists, ObjectNotFound, ObjectUnsupported) as error:
-        # A pool that somebody else has created or deleted meanwhile, or a plan that has no such pools.
-        raise Refused(_refusal(_shown(url), getattr(error.http_exc, "response", None))) from None
-    except (httpx.RequestError, httpx.InvalidURL) as error:
-        raise Refused(
-            Diagnosis(
-                code="AME-E831",
-                what=f"the Prefect server at {_shown(url)} does not answer.",
-                why=f"{type(error).__name__}: {error}." if str(error) else f"{type(error).__name__}.",
-                fix="Start it, or correct PREFECT_API_URL.",
-            )
-        ) from None
-
-
-def _refusal(url: str, response: httpx.Response | None) -> Diagnosis:
-    status = response.status_code if response is not None else "unknown"
-    if status in (404, 405):
-        return _not_the_api(url)
-    said = response.text.strip().partition("\n")[0][:300] if response is not None else ""
-    fix = ""
-    if status in (401, 403):
-        fix = (
-            "Set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING, "
-            "with the right to change work pools."
-        )
-    return Diagnosis(
-        code="AME-E832",
-        what=f"the Prefect server at {url} refuses: status {status}.",
-        why=f"It says: {said}" if said else "",
-        fix=fix,
-    )
-
-
-def _not_the_api(url: str) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E832",
-        what=f"what answers at {url} is not Prefect's API.",
-        fix="PREFECT_API_URL ends in /api, as in http://HOST:4200/api.",
-    )
-
-
-def _shown(url: str) -> str:
-    """The address without the user and password that it may hold."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+        raise Refused(not_the_api(str(client.api_url))) from None

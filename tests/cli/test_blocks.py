@@ -161,7 +161,7 @@ def test_an_environment_that_names_nothing(run: Run) -> None:
 def test_no_server_is_started_on_the_way(run: Run, file: Path, leaves_no_process: None) -> None:
     unset = run(str(file), "--no-check", SECRET=FIRST)
     assert unset.returncode == 1
-    assert unset.stderr.startswith("AME-E714 no Prefect server is named.")
+    assert unset.stderr.startswith("AME-E830 no Prefect server is named.")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         down = run(
@@ -171,7 +171,7 @@ def test_no_server_is_started_on_the_way(run: Run, file: Path, leaves_no_process
             PREFECT_API_URL=f"http://127.0.0.1:{unused.getsockname()[1]}/api",
         )
     assert down.returncode == 1
-    assert down.stderr.startswith("AME-E714 the Prefect server at http://127.0.0.1:")
+    assert down.stderr.startswith("AME-E831 the Prefect server at http://127.0.0.1:")
 
 
 def test_a_store_that_does_not_work_is_refused_before_anything_is_saved(

@@ -285,8 +285,8 @@ def test_without_a_server_it_says_so_and_starts_none(
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     with prefect.context.use_profile("ephemeral", include_current_context=False):
         assert refused("apply") == (
-            "AME-E830 no Prefect server is named. Work pools are on a server that workers reach, not on the "
-            "one that `ame run` starts. Set PREFECT_API_URL, for example to http://HOST:4200/api, or choose a "
+            "AME-E830 no Prefect server is named. Deployments, work pools and blocks are on a server that workers "
+            "reach, not on the one that `ame run` starts. Set PREFECT_API_URL, for example to http://HOST:4200/api, or choose a "
             "profile with `prefect profile use`."
         )
 
@@ -366,7 +366,7 @@ def test_a_key_that_the_server_refuses_is_told_and_not_shown():
     assert told == (
         f"AME-E832 the Prefect server at {url} refuses: status 401. "
         'It says: {"detail": "Invalid authentication credentials"} '
-        "Set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING, with the right to change work pools."
+        "Set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING, with the right to change what it holds."
     )
 
 
@@ -377,7 +377,7 @@ def test_a_plan_without_such_pools_is_told():
     assert told == (
         f"AME-E832 the Prefect server at {url} refuses: status 403. "
         'It says: {"detail": "your plan does not support hybrid work pools"} '
-        "Set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING, with the right to change work pools."
+        "Set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING, with the right to change what it holds."
     )
 
 

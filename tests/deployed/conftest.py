@@ -40,7 +40,7 @@ AME_YML = """
       - {name: make, executor: !custom {command: $python make.py}}
       - name: train
         executor: !custom {command: $python train.py}
-        env: [{key: FEATURES, val: a}]
+        env: [{key: FEATURES, val: a}, {key: LINGER, val: "0"}]
         dataSets: [rows]
         resources: {cpu: 1, memory: 1G}
         artifacts: {paths: [notes]}
@@ -108,7 +108,7 @@ class Site:
     def run(self, *command: str, ok: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         """A command line as a user types it."""
         program, *rest = command
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: PLW1510 - a refusal is looked at
             [_BIN / program, *rest],
             cwd=self.folder,
             env=self.env | env,
@@ -151,7 +151,9 @@ class Site:
         """The runs of a deployment or of all, oldest first; those that a schedule has planned left out."""
         wanted = [each["id"] for key, each in self.deployments().items() if name in (None, key)]
         found = self.ask(
-            "/flow_runs/filter", flow_runs={"deployment_id": {"any_": wanted}}, sort="EXPECTED_START_TIME_DESC"
+            "/flow_runs/filter",
+            flow_runs={"deployment_id": {"any_": wanted}},
+            sort="EXPECTED_START_TIME_DESC",
         )
         return sorted((run for run in found if not run["auto_scheduled"]), key=lambda run: run["created"])
 
@@ -210,7 +212,7 @@ def workers(site: Site, pools: tuple[str, ...] = POOLS) -> Iterator[dict[str, su
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # A suite that was started in the background has SIGINT ignored, and Prefect ends by it.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
             )
         try:
             yield started

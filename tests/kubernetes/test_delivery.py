@@ -138,14 +138,15 @@ def site(
             _shell(tmp_path, servers.prefect, s3_endpoint),
         )
         _write_project(made.folder / "store")
-        _make_champion(embedded.servers.mlflow, made.folder / "store")
         commands = [
             ("ame", "blocks", "apply", "--from-env"),
             ("ame", "pools", "apply", "--image", "registry/ame-flows:1", "--namespace", "ame"),
             ("ame", "compile", "store"),
         ]
         with ThreadPoolExecutor() as shells:
+            champion = shells.submit(_make_champion, embedded.servers.mlflow, made.folder / "store")
             list(shells.map(lambda command: made.run(*command), commands))
+            champion.result()
         for pool in POOLS:
             stack.enter_context(worker(servers.prefect, cluster, pool, tmp_path / "workers"))
         made.run("prefect", "--no-prompt", "deploy", "--all")
