@@ -25,7 +25,7 @@ async def credentials_of(reference: str) -> dict[str, Any]:
             profile or a role, which boto alone would know.
     """
     try:
-        block = await Block.aload(reference)
+        block: Any = await Block.aload(reference)
     except ValueError as missing:
         raise Refused(_refusal(reference, "is not on the Prefect server.")) from missing
     slug = block.get_block_type_slug()
@@ -57,7 +57,7 @@ def _client(block: AwsCredentials | MinIOCredentials) -> dict[str, Any]:
     return {
         "region": block.region_name,
         "endpoint_url": client.endpoint_url,
-        "verify": bool(client.verify),
+        "verify": client.verify is not False,
         "ca_bundle": str(client.verify_cert_path) if client.verify_cert_path else None,
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ame.diagnosis import Refused
+from ame.diagnosis import Diagnosis, Refused
 from ame.local import cache_folder
 from ame.runtime import project_digest, project_files, refusing_file_errors
 from ame.spec import load_project
@@ -47,6 +47,16 @@ def _kept(project: str, artifact_store: str) -> dict[str, str]:
     digest = project_digest(loaded)
     key = project_key(loaded.name, digest)
     store = asyncio.run(store_of(artifact_store, cache=cache_folder() / "store"))
+    place = Path(str(store))
+    if place.is_absolute() and place.resolve().is_relative_to(loaded.folder.resolve()):
+        raise Refused(
+            Diagnosis(
+                code="AME-E718",
+                what=f"the artifact store {store} lies in the folder of project '{loaded.name}'.",
+                why="Each snapshot of the project would hold all earlier ones.",
+                fix="Put it elsewhere, for example beside the folder, and save that with `ame blocks apply`.",
+            )
+        )
     with refusing_file_errors(f"the files of project '{loaded.name}' cannot be kept."):
         if not store.holds(key):
             store.save_files(key, loaded.folder, project_files(loaded))

@@ -24,13 +24,15 @@ def project_files(project: Project) -> Iterator[Path]:
 
     A link counts as a file, and an empty folder as one; a folder that holds a pyvenv.cfg is an
     environment. The path of a data set that a task makes holds, at best, what somebody made by hand: it
-    is left out.
+    is left out. So is a prefect.yaml beside the ame.yml, which says how the project is deployed and not
+    what it is.
 
     Raises:
         OSError: when a folder cannot be read.
     """
     folder = project.folder
-    left_out = {folder / data_set.path for data_set in project.data_sets.values() if data_set.task}
+    left_out = {folder / "prefect.yaml"}
+    left_out |= {folder / data_set.path for data_set in project.data_sets.values() if data_set.task}
     # AME_HOME or the user's cache may lie in the folder; a workspace must not be copied into itself.
     left_out |= {folder / path for path in _state_below(project)}
     for place, folders, files in os.walk(folder, onerror=_raise):

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from ame.diagnosis import Refused
 from ame.store import StoreSettings
 from blocks import ArtifactStore, MlflowServer, results_block
+from tests.conftest import Embedded
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = "hidden-value"
@@ -100,3 +102,37 @@ def test_prefect_finds_the_types_by_the_entry_point() -> None:
 def test_the_types_are_imported_without_a_client_of_s3() -> None:
     script = "import sys, blocks; assert not {'prefect_aws', 'boto3', 'botocore', 's3fs'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60, cwd=ROOT)
+
+
+async def test_a_store_takes_its_keys_from_a_credentials_block(
+    embedded: Embedded,
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: embedded.servers.prefect}):
+        await _keys_from_a_block()
+
+
+async def _keys_from_a_block() -> None:
+    from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials
+
+    client = AwsClientParameters(endpoint_url="http://minio:9000")
+    minio = MinIOCredentials(
+        minio_root_user="someone", minio_root_password=SecretStr(HIDDEN), aws_client_parameters=client
+    )
+    await minio.save("of-the-team", overwrite=True)
+    store = ArtifactStore(uri="s3://models/a", credentials="minio-credentials/of-the-team")
+    assert await store.asettings() == StoreSettings(
+        uri="s3://models/a",
+        endpoint_url="http://minio:9000",
+        access_key_id="someone",
+        secret_access_key=HIDDEN,
+    )
+    await AwsCredentials(profile_name="mine").save("a-profile", overwrite=True)
+    with pytest.raises(Refused) as refused:
+        await ArtifactStore(uri="s3://models/a", credentials="aws-credentials/a-profile").asettings()
+    assert str(refused.value) == (
+        "AME-E854 the credentials block 'aws-credentials/a-profile' of the artifact store leaves the keys to a "
+        "profile or a role. Name a block aws-credentials/NAME or minio-credentials/NAME with keys; where a role of "
+        "the pod or machine is to count, name none."
+    )
