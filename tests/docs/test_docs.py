@@ -14,7 +14,7 @@ from ame.spec import load_project
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-SOURCES = [file for room in ("ame", "flows") for file in sorted((ROOT / room).rglob("*.py"))]
+SOURCES = [file for room in ("ame", "blocks", "flows") for file in sorted((ROOT / room).rglob("*.py"))]
 
 
 def name_of(page: Path) -> str:
