@@ -13,6 +13,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from prefect.runtime import flow_run
+
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, cache_folder
 from ame.store import SnapshotStore, open_store
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["SNAPSHOT", "begin", "project_key", "store_of"]
 
 _B = TypeVar("_B", bound="Block")
+
+#: How often a run may be started whose pod is stopped again and again.
+_MOST_STARTS = 10
 
 #: How a project in the artifact store is named: snapshot:NAME/DIGEST.
 SNAPSHOT = "snapshot:"
@@ -41,12 +46,13 @@ async def begin(project: str, env: dict[str, str] | None, source: str | None) ->
         project: a folder, or `snapshot:NAME/DIGEST`.
 
     Raises:
-        Refused: AME-E6xx and AME-E7xx, when a block, the snapshot or a server's address is missing;
-            AME-E1xx for the file.
+        Refused: AME-E6xx and AME-E7xx, when a block, the snapshot or a server's address is missing, or
+            the run was started too often; AME-E1xx for the file.
     """
     name, _, digest = project.removeprefix(SNAPSHOT).partition("/")
     if not project.startswith(SNAPSHOT):
         return open_work(project, env, source)
+    _refuse_endless()
     base = Path(os.environ.get("AME_HOME") or cache_folder() / "deployed")
     await _use_mlflow_server()
     store = await store_of(_named("AME_ARTIFACT_STORE"), cache=base / "cache")
@@ -82,6 +88,21 @@ async def _use_mlflow_server() -> None:
         os.environ.pop(name, None)
     os.environ.update(server.variables())
     os.environ["MLFLOW_REGISTRY_URI"] = os.environ["MLFLOW_TRACKING_URI"]
+
+
+def _refuse_endless() -> None:
+    # Prefect starts a run again whose pod gets the signal to stop, also when it comes from the Job's
+    # deadline: without an end to it, what cannot succeed would hold its GPUs for ever.
+    starts = flow_run.run_count or 0
+    if starts > _MOST_STARTS:
+        raise Refused(
+            Diagnosis(
+                code="AME-E719",
+                what=f"this run was started {starts} times and never came to an end.",
+                why="Its pod was stopped each time: by the Job's deadline, an eviction or the end of a node.",
+                fix="Give the task more `timeout`, memory or `storage`, or other nodes; then start it anew.",
+            )
+        )
 
 
 def _named(variable: str) -> str:
