@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -31,6 +32,14 @@ def is_secret_name(name: str) -> bool:
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values of variables whose names say that they are secret, and passwords in addresses."""
     found = [value for name, value in environment.items() if is_secret_name(name)]
+    # As it stands in the header of a request that a user and a password sign.
+    pairs = [
+        (environment.get(re.sub(r"(?i)password$", word, name)), value)
+        for name, value in environment.items()
+        for word in ("USERNAME", "USER")
+        if re.search(r"(?i)password$", name)
+    ]
+    found += [base64.b64encode(f"{user}:{value}".encode()).decode() for user, value in pairs if user]
     for value in environment.values():
         found += re.findall(r"(?i)\b[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", value)
     return tuple(found)
@@ -41,7 +50,7 @@ class Masker:
 
     A value of several lines is masked line by line, as logs show it. A value or line of fewer than six
     characters is left alone: hiding every `a` or `true` would hide the text and not the secret. A value is
-    found as it is, and as it stands in a URL or in JSON.
+    found as it is, and as it stands in a URL, in JSON, in what Python or a shell prints of it, and in base64.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -51,7 +60,7 @@ class Masker:
             for line in (secret, *secret.splitlines())
             for piece in (line.strip(),)
             if len(piece) >= _SHORTEST
-            for form in (piece, quote(piece, safe=""), quote_plus(piece), json.dumps(piece)[1:-1])
+            for form in _forms(piece)
         }
         # The longest first, so that no rest of a longer secret stays visible.
         ordered = sorted(pieces, key=lambda piece: (-len(piece), piece))
@@ -62,6 +71,17 @@ class Masker:
 
     def __repr__(self) -> str:
         return "Masker()"
+
+
+def _forms(piece: str) -> Iterator[str]:
+    yield piece
+    yield from (quote(piece, safe=""), quote_plus(piece))
+    yield from (json.dumps(piece)[1:-1], json.dumps(piece, ensure_ascii=False)[1:-1])
+    # In a text with quotes of both kinds, Python writes one of them with a backslash.
+    escaped = piece.replace("\\", "\\\\")
+    yield from (repr(piece)[1:-1], escaped, escaped.replace("'", "\\'"), repr(piece.encode())[2:-1])
+    yield from (piece.replace("'", quoted) for quoted in ("'\"'\"'", "'\\''"))
+    yield base64.b64encode(piece.encode()).decode()
 
 
 @contextlib.contextmanager

@@ -6,9 +6,13 @@ others, those of `ame run` too, have their steps run in the same process.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
+from uuid import UUID
 
+import httpx
 from prefect import Flow, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -28,7 +32,10 @@ from flows._work import Work
 
 __all__ = ["deployed", "run_step", "start_step"]
 
-_POLL_SECONDS = 1.0
+#: Between two looks at a step: at first, and at most, as it goes on.
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 1.0, 10.0
+#: How long Prefect's server may be silent before a run that waits for a step gives up.
+_SILENCE_SECONDS = 600.0
 
 
 def deployed() -> bool:
@@ -48,15 +55,13 @@ async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any)
     if not deployed():
         running: Awaitable[State[Any]] = step(**work.parameters, **parameters, return_state=True)  # type: ignore[assignment]
         return await outcome_of(await running)
-    ended = await _run(step, work, of, parameters, timeout=None)
-    state = ended.state
-    if state is None:
-        return Outcome("Unknown", "the server knows no state of the run", None, str(ended.id), failed=True)
+    started = await start_step(step, work, of, **parameters)
+    state = await _end_of(started.id)
     return Outcome(
         state=state.name or state.type.value.title(),
-        message=state.message or f"its flow run '{ended.name}' ended {state.name}",
+        message=state.message or f"its flow run '{started.name}' ended {state.name}",
         version=parameters.get("version"),
-        flow_run=str(ended.id),
+        flow_run=str(started.id),
         failed=not state.is_completed(),
     )
 
@@ -67,12 +72,6 @@ async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: An
     Raises:
         Refused: AME-E711, when the step has no deployment on the server.
     """
-    return await _run(step, work, of, parameters, timeout=0)
-
-
-async def _run(
-    step: Flow[Any, Any], work: Work, of: str, parameters: Mapping[str, Any], timeout: float | None
-) -> FlowRun:
     name = f"{step.name}/{work.project.name}.{of}"
     given = {**work.parameters, **parameters}
     tags = TagsContext.get().current_tags
@@ -81,14 +80,32 @@ async def _run(
     found: FlowRun = await arun_deployment(
         name,
         parameters=given,
-        timeout=timeout,
-        poll_interval=_POLL_SECONDS,
+        timeout=0,
         # The run gives itself the same name when it starts; until then it may wait for long.
         flow_run_name=str(step.flow_run_name).format(**given),
         tags=sorted(tags),
         idempotency_key=f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}",
     )
     return found
+
+
+async def _end_of(run: UUID) -> State[Any]:
+    """The last state of a run, once it has ended; a server that is restarted does not end the waiting."""
+    began = heard = time.monotonic()
+    while True:
+        try:
+            async with get_client() as client:
+                found = await client.read_flow_run(run)
+            heard = time.monotonic()
+            if found.state is not None and found.state.is_final():
+                return found.state
+        except httpx.HTTPError as silent:
+            if isinstance(silent, httpx.HTTPStatusError) and silent.response.status_code < 500:
+                raise
+            if time.monotonic() - heard > _SILENCE_SECONDS:
+                raise
+        waited = time.monotonic() - began
+        await asyncio.sleep(min(_POLL_SECONDS + waited / 60, _LONGEST_POLL_SECONDS))
 
 
 def _distinct(parameters: Mapping[str, Any]) -> str:

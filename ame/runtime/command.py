@@ -62,6 +62,7 @@ def run_command(
     timeout: float | None = None,
     stop: threading.Event | None = None,
     holds: Sequence[int] = (),
+    masked: Callable[[str], str] = str,
 ) -> Ended:
     """Run `command` (a string goes through `sh`) in `folder` until it ends.
 
@@ -72,6 +73,7 @@ def run_command(
         timeout: seconds, after which the process group is ended.
         stop: ends the process group when it is set.
         holds: descriptors of locks that the command holds as long as it lives, even when we do not.
+        masked: takes secrets out of the output, before a long line is cut.
     """
     # A shell knows descriptors of one digit only.
     gate_keeper = _AT_THE_GATE.format(watch=next(digit for digit in range(3, 10) if digit not in holds))
@@ -89,7 +91,7 @@ def run_command(
     gate, pipe = process.stdin, process.stdout
     assert gate is not None  # noqa: S101 - both are asked for above
     assert pipe is not None  # noqa: S101
-    reader = _Reader(pipe, on_line)
+    reader = _Reader(pipe, on_line, masked)
     lease = current_lease()
     timed_out = False
     try:
@@ -120,17 +122,17 @@ class _Reader(threading.Thread):
         error: what `on_line` raised, if it did.
     """
 
-    def __init__(self, pipe: IO[bytes], on_line: Callable[[str], None]) -> None:
+    def __init__(self, pipe: IO[bytes], on_line: Callable[[str], None], masked: Callable[[str], str]) -> None:
         super().__init__(name="output of a command", daemon=True)
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
         self.error: Exception | None = None
-        self._pipe, self._on_line = pipe, on_line
+        self._pipe, self._on_line, self._masked = pipe, on_line, masked
         self._ended, self._guard = threading.Event(), threading.Lock()
         self._left = False
 
     def run(self) -> None:
         try:
-            for line in split_lines(self._chunks()):
+            for line in split_lines(self._chunks(), masked=self._masked):
                 with self._guard:
                     if self._left:
                         return

@@ -10,14 +10,23 @@ from collections.abc import Callable, Iterable, Iterator
 __all__ = ["LINE_LIMIT", "split_lines"]
 
 LINE_LIMIT = 16_384  #: characters; a line that never ends must not fill the memory
+#: How much is kept back of such a line, so that a secret on the cut is still seen whole.
+_LONGEST_SECRET = 4_096
 _UPDATE_SECONDS = 2.0
 
 #: The end of a line, or a carriage return by itself; the last character may be half of a pair.
 _END = re.compile(r"\r?\n|\r(?=[^\n])")
 
 
-def split_lines(chunks: Iterable[bytes], *, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
+def split_lines(
+    chunks: Iterable[bytes],
+    *,
+    masked: Callable[[str], str] = str,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[str]:
     """Lines of UTF-8 text, without their ends, each at most LINE_LIMIT characters.
+
+    `masked` is applied before a long line is cut, so that no half of a secret is left.
 
     What is no UTF-8, and NUL, which no database takes, become U+FFFD. A progress bar overwrites its line
     many times a second, by a carriage return: one update in two seconds is a line, and the last one.
@@ -31,14 +40,16 @@ def split_lines(chunks: Iterable[bytes], *, clock: Callable[[], float] = time.mo
         for end in _END.finditer(rest):
             text = rest[done : end.start()]
             done = end.end()
-            yield from _pieces(updates.overwritten(text) if end[0] == "\r" else updates.ended(text))
+            yield from _pieces(updates.overwritten(text) if end[0] == "\r" else updates.ended(text), masked)
         rest = rest[done:]
-        while len(rest) > LINE_LIMIT:
+        if len(rest) > LINE_LIMIT + _LONGEST_SECRET:
+            rest = masked(rest)
+        while len(rest) > LINE_LIMIT + _LONGEST_SECRET:
             yield rest[:LINE_LIMIT]
             rest = rest[LINE_LIMIT:]
     rest = (rest + decoder.decode(b"", final=True)).removesuffix("\r")
     if rest or updates.held:
-        yield from _pieces(updates.ended(rest))
+        yield from _pieces(updates.ended(rest), masked)
 
 
 class _Updates:
@@ -67,7 +78,8 @@ class _Updates:
         return text or held or (None if shown else "")
 
 
-def _pieces(text: str | None) -> Iterator[str]:
+def _pieces(text: str | None, masked: Callable[[str], str]) -> Iterator[str]:
     if text is not None:
+        text = masked(text)
         for start in range(0, max(len(text), 1), LINE_LIMIT):
             yield text[start : start + LINE_LIMIT]

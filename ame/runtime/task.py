@@ -112,9 +112,10 @@ def execute_task(
             task.executor.command,
             folder=place,
             env=variables,
-            on_line=on_masked_line,
+            on_line=on_line,
             timeout=task.timeout,
             stop=stop,
+            masked=masked,
         )
         if ended.timed_out or ended.code:
             raise Refused(_failure(task, ended))

@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from ame.cli import compile as verb
 from ame.diagnosis import Refused
+from ame.pools import base_job_template
 
 PROJECT = """\
 name: {name}
@@ -141,7 +142,9 @@ def test_a_package_flows_beside_the_file_is_warned_about(project):
 
 
 def test_pods_are_proven_before_anything_is_written(project, monkeypatch):
-    monkeypatch.setitem(sys.modules, "prefect_kubernetes", None)
+    for name in ("prefect_kubernetes", "prefect_kubernetes.worker"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("ame.pools.proof._ours", base_job_template)  # what other tests have made is not taken
 
     refused = CliRunner().invoke(verb.command, ["one"])
 

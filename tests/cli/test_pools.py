@@ -308,7 +308,7 @@ def test_a_server_that_does_not_answer_is_told_within_seconds_and_without_its_ke
 
 
 def test_a_server_that_hangs_is_told_after_the_time_it_had(monkeypatch):
-    monkeypatch.setattr("ame.pools.apply._SECONDS_TO_ANSWER", 0.5)
+    monkeypatch.setattr("ame.prefect_server._SECONDS_TO_ANSWER", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         with elsewhere(url):
