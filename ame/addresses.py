@@ -10,7 +10,8 @@ __all__ = ["problem_with_server", "split_user"]
 def problem_with_server(uri: str) -> str:
     """The end of a sentence that begins with what the address is of; empty when it is right."""
     parts = _split(uri)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+    told = uri.isprintable() and " " not in uri
+    if not told or parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         return "is no http:// or https:// address."
     if parts.username is not None or parts.password is not None:
         return "has a user name or a password in it."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import httpx
     from prefect.client.orchestration import SyncPrefectClient
 
-__all__ = ["not_the_api", "prefect_server"]
+__all__ = ["prefect_server"]
 
 _SECONDS_TO_ANSWER = 10
 
@@ -28,7 +28,12 @@ def prefect_server() -> Iterator[SyncPrefectClient]:
     import httpx
     from prefect import get_client
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ObjectUnsupported
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_REQUEST_TIMEOUT,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
 
     url = PREFECT_API_URL.value()
     if not url:
@@ -45,9 +50,12 @@ def prefect_server() -> Iterator[SyncPrefectClient]:
         )
     try:
         with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            temporary_settings(
+                {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: _SECONDS_TO_ANSWER}
+            ),
             get_client(httpx_settings={"timeout": _SECONDS_TO_ANSWER}, sync_client=True) as client,
         ):
+            _refuse_other_programs(client)
             yield client
     except httpx.HTTPStatusError as error:
         raise Refused(_refusal(url, error.response)) from None
@@ -65,10 +73,18 @@ def prefect_server() -> Iterator[SyncPrefectClient]:
         ) from None
 
 
+def _refuse_other_programs(client: SyncPrefectClient) -> None:
+    """A page of HTML, or JSON of another program, is no list of work pools."""
+    try:
+        client.read_work_pools(limit=1)
+    except (ValueError, TypeError, AttributeError):
+        raise Refused(_not_the_api(str(client.api_url))) from None
+
+
 def _refusal(url: str, response: httpx.Response | None) -> Diagnosis:
     status = response.status_code if response is not None else "unknown"
     if status in (404, 405):
-        return not_the_api(url)
+        return _not_the_api(url)
     said = response.text.strip().partition("\n")[0][:300] if response is not None else ""
     fix = ""
     if status in (401, 403):
@@ -84,7 +100,7 @@ def _refusal(url: str, response: httpx.Response | None) -> Diagnosis:
     )
 
 
-def not_the_api(url: str) -> Diagnosis:
+def _not_the_api(url: str) -> Diagnosis:
     """That something else than Prefect answers at an address."""
     return Diagnosis(
         code="AME-E832",

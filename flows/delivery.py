@@ -27,13 +27,14 @@ from flows._work import Work
 from flows.comparison import compare_versions
 from flows.task import run_task
 
-__all__ = ["deliver_version", "undelivered"]
+__all__ = ["deliver_version", "undelivered", "waiting"]
 
 _FINAL: dict[str, VersionState] = {
     "Reject": "rejected",
     "Inconclusive": "inconclusive",
     "Invalid": "invalid",
 }
+_DELIVER_AGAIN = "The next `ame run`, training or deliver-version of the model goes on with it."
 _COMPARISONS = 3  #: how often a champion that changes under the comparison is followed
 
 
@@ -82,19 +83,25 @@ def undelivered(work: Work, model: str) -> list[Version]:
     to this home it was killed, and the version is refused: this must be called while no other process
     of this home trains the model. A training held elsewhere is left alone.
     """
-    waiting = []
     for version in work.registry.undecided(model):
         training = work.registry.unfinished_training(version)
         if training and training.holder == work.holder:
             work.registry.give_up_training(version, training)
-        elif training is None and (version.state != "validated" or _asks_for_more(work.model(model))):
-            waiting.append(version)
-    return waiting
+    return waiting(work, model)
 
 
-def _asks_for_more(declared: Model) -> bool:
-    """Whether anything is left to decide by ourselves once a version has passed validation."""
-    return declared.promotion.strategy != "never"
+def waiting(work: Work, model: str) -> list[Version]:
+    """Versions that have no decision though nothing trains them any more, oldest first.
+
+    One that passed validation and is left to somebody is none of them.
+    """
+    asks_for_more = work.model(model).promotion.strategy != "never"
+    return [
+        version
+        for version in work.registry.undecided(model)
+        if (version.state != "validated" or asks_for_more)
+        and work.registry.unfinished_training(version) is None
+    ]
 
 
 async def _decide(work: Work, declared: Model, candidate: Version) -> State[Any]:
@@ -200,7 +207,7 @@ async def _validate(work: Work, declared: Model, candidate: Version) -> str:
             code="AME-E308",
             what=f"version {candidate.number} of '{candidate.model}' could not be validated.",
             why=ended.message,
-            fix="It stays undecided: the next `ame run` validates it again.",
+            fix=f"It stays undecided. {_DELIVER_AGAIN}",
         )
     )
 
@@ -278,8 +285,8 @@ def _not_compared(candidate: Version, champion: str, why: str) -> Diagnosis:
         what=f"version {candidate.number} of '{candidate.model}' could not be compared with the champion, "
         f"version {champion}.",
         why=why,
-        fix="It stays undecided: the next `ame run` compares it again. If it is the champion that cannot be "
-        "scored any more, set the alias 'champion' in MLflow to another version.",
+        fix=f"It stays undecided. {_DELIVER_AGAIN} If it is the champion that cannot be scored any more, set "
+        "the alias 'champion' in MLflow to another version.",
     )
 
 

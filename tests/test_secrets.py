@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import shlex
+
 import pytest
 
 from ame.diagnosis import Diagnosis, Refused
@@ -64,3 +69,32 @@ def test_a_refusal_is_masked() -> None:
     with pytest.raises(Refused) as refused, masking_refusals(Masker(["hunter22"])):
         raise Refused(diagnosis)
     assert str(refused.value) == "AME-E201 `login ***` failed. *** not ***"
+
+
+AWKWARD = """it's "so" \\ cköy"""
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        AWKWARD,
+        repr(AWKWARD),
+        repr({"password": AWKWARD}),
+        repr(f"{AWKWARD} and ' and \""),
+        repr(AWKWARD.encode()),
+        json.dumps(AWKWARD),
+        json.dumps(AWKWARD, ensure_ascii=False),
+        shlex.quote(AWKWARD),
+        base64.b64encode(AWKWARD.encode()).decode(),
+    ],
+)
+def test_a_secret_is_found_however_it_is_written(shown: str) -> None:
+    text = Masker([AWKWARD])(f"before {shown} after")
+    assert "***" in text
+    assert not {"so", "cköy", "c\\xc3"} & set(re.split(r"[^\w\\]+", text))
+
+
+def test_a_user_and_a_password_in_the_header_of_a_request() -> None:
+    environment = {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "hidden-value"}
+    header = "Basic " + base64.b64encode(b"me:hidden-value").decode()
+    assert Masker(secret_values(environment))(header) == "Basic ***"

@@ -43,7 +43,7 @@ def apply(
     if from_env == (file is not None):
         raise click.UsageError("Name a FILE, or give --from-env.")
     connections = connections_from_file(file) if file else connections_from_environment()
-    if connections.store and not no_check:
+    if connections.store and not (no_check or dry_run):
         from ame.store import check_store
 
         say(f"checking the artifact store {connections.store.uri}")

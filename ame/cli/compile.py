@@ -127,23 +127,28 @@ def _not_enforced(projects: Sequence[Project]) -> list[Diagnosis]:
 
 
 def _shadowing(base: Path, output: Path) -> list[Diagnosis]:
-    """A module `flows` beside the output is what `prefect deploy` would load, and ours is not."""
-    found = next((place for place in (base / "flows/__init__.py", base / "flows.py") if place.exists()), None)
-    ours = importlib.util.find_spec("flows")
-    if found is None or (ours is not None and ours.origin and Path(ours.origin).samefile(found)):
-        return []
-    return [
-        Diagnosis(
-            code="AME-W802",
-            where=Where(str(output.parent / found.relative_to(base))),
-            what="this is not the 'flows' of ame-flows, and `prefect deploy` here would load it.",
-            why="Prefect looks into the working directory first.",
-            fix="Write the prefect.yaml into another folder with `-o`.",
-        )
-    ]
+    """Modules beside the output that `prefect deploy` would load in place of ours."""
+    found = []
+    for name in ("ame", "blocks", "flows"):
+        ours = importlib.util.find_spec(name)
+        places = (base / name / "__init__.py", base / f"{name}.py")
+        found += [
+            Diagnosis(
+                code="AME-W802",
+                where=Where(str(output.parent / place.relative_to(base))),
+                what=f"this is not the '{name}' of ame-flows, and `prefect deploy` here would load it.",
+                why="Prefect looks into the working directory first.",
+                fix="Write the prefect.yaml into another folder with `-o`.",
+            )
+            for place in places
+            if place.exists() and not (ours and ours.origin and Path(ours.origin).samefile(place))
+        ]
+    return found
 
 
 def _standing(output: Path) -> str | None:
+    if output.exists() and not output.is_file():
+        return None
     try:
         return output.read_text()
     except FileNotFoundError:
@@ -179,6 +184,13 @@ def _write(output: Path, standing: str | None, text: str) -> None:
     """
     from ame.compile.prefect_yaml import GENERATED
 
+    if output.exists() and not output.is_file():
+        # A device or a pipe is written to, and never replaced.
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise Refused(_unwritable(output, error)) from None
+        return
     if standing and not standing.startswith(GENERATED):
         raise Refused(
             Diagnosis(
@@ -191,13 +203,13 @@ def _write(output: Path, standing: str | None, text: str) -> None:
         )
     try:
         with tempfile.NamedTemporaryFile(
-            "w", dir=output.parent, prefix=f".{output.name}-", delete=False, encoding="utf-8"
+            "w", dir=output.resolve().parent, prefix=f".{output.name}-", delete=False, encoding="utf-8"
         ) as beside:
             beside.write(text)
         try:
             beside_path = Path(beside.name)
             beside_path.chmod(output.stat().st_mode & 0o777 if output.exists() else 0o644)
-            beside_path.replace(output)
+            beside_path.replace(output.resolve())  # what a link leads to, not the link
         except OSError:
             beside_path.unlink()
             raise

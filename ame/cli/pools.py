@@ -12,7 +12,7 @@ from ame.cli._console import as_json, columns, print_json, warn
 from ame.diagnosis import Diagnosis, Refused
 
 if TYPE_CHECKING:
-    from ame.pools import AppliedPool, Kind
+    from ame.pools import Applied, Kind
 
 __all__ = ["command"]
 
@@ -55,15 +55,20 @@ def apply(
 
     given = {name: value for name, value in options.items() if value is not None}
     defaults = _defaults(target, values, given)
-    applied = apply_pools(target, defaults=defaults, dry_run=dry_run, force=force)
+    *applied, automation = apply_pools(target, defaults=defaults, dry_run=dry_run, force=force)
     warnings = [warning for pool in applied for warning in pool.warnings]
     if json_wanted:
-        told = [{"name": pool.name, "action": pool.action, "changes": list(pool.changes)} for pool in applied]
-        print_json({"dryRun": dry_run, "pools": told, "diagnoses": [found.to_json() for found in warnings]})
+        diagnoses = [found.to_json() for found in warnings]
+        pools = [_told(pool) for pool in applied]
+        print_json(
+            {"dryRun": dry_run, "pools": pools, "automation": _told(automation), "diagnoses": diagnoses}
+        )
         return
     warn(warnings)
-    for line in columns([_row(pool, _PLANNED if dry_run else _DONE) for pool in applied]):
+    words = _PLANNED if dry_run else _DONE
+    for line in columns([_row(pool, words) for pool in applied]):
         click.echo(line)
+    click.echo(f"automation '{automation.name}' {_row(automation, words)[1]}")
 
 
 @command.command("template", short_help="Print the base job template of one pool.")
@@ -116,7 +121,11 @@ def _defaults(target: str, values: Path | None, given: dict[str, str]) -> dict[K
     return defaults
 
 
-def _row(pool: AppliedPool, words: dict[str, str]) -> list[str]:
+def _told(applied: Applied) -> dict[str, Any]:
+    return {"name": applied.name, "action": applied.action, "changes": list(applied.changes)}
+
+
+def _row(pool: Applied, words: dict[str, str]) -> list[str]:
     changes = f": {', '.join(pool.changes)}" if pool.changes else ""
     return [pool.name, f"{words[pool.action]}{changes}"]
 

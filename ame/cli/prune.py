@@ -119,11 +119,15 @@ class _Deployed:
 def _named(path: Path) -> _Named:
     import yaml
 
+    from ame.compile.prefect_yaml import GENERATED
     from ame.parameters import FLOWS
 
     flows = {kind.entrypoint: kind.name for kind in FLOWS.values()}
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
+        text = path.read_text(encoding="utf-8")
+        if not text.startswith(GENERATED):
+            raise ValueError("its first line does not say so")
+        entries = yaml.safe_load(text)["deployments"]
         return _Named(
             {
                 f"{flows[entry['entrypoint']]}/{entry['name']}": frozenset(
@@ -136,7 +140,15 @@ def _named(path: Path) -> _Named:
     except FileNotFoundError as missing:
         what = f"there is no {path}."
         raise Refused(Diagnosis(code="AME-E716", what=what, fix=_COMPILE)) from missing
-    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise Refused(
             Diagnosis(
                 code="AME-E716",

@@ -125,7 +125,8 @@ def _document(deployment: Deployment, anchor: str) -> dict[str, Any]:
 def _schedule(deployment: Deployment, schedule: Schedule) -> dict[str, Any]:
     """With a slug, by which Prefect knows a changed schedule again and does not keep the old one too."""
     slug = "training" if deployment.flow.name == "train-model" else "schedule"
-    return {"cron": schedule.cron, "timezone": schedule.timezone, "slug": slug, "active": True}
+    # Nothing is said of `active`: a new schedule is, and one that somebody has paused stays paused.
+    return {"cron": schedule.cron, "timezone": schedule.timezone, "slug": slug}
 
 
 def _trigger(trigger: Trigger) -> dict[str, Any]:

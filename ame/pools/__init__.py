@@ -1,6 +1,6 @@
 """Work pools: their base job templates, the Jobs that deployments get of them, and the pools of a server."""
 
-from ame.pools.apply import AppliedPool, apply_pools
+from ame.pools.apply import Applied, apply_pools
 from ame.pools.proof import prove
 from ame.pools.render import render
 from ame.pools.templates import base_job_template, process_template, template_files
@@ -10,7 +10,7 @@ from ame.pools.variables import KINDS, PLACES, Kind
 __all__ = [
     "KINDS",
     "PLACES",
-    "AppliedPool",
+    "Applied",
     "Kind",
     "apply_pools",
     "base_job_template",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ame.diagnosis import Diagnosis, Refused
+from ame.pools.automations import LOST_RUNS, Action, apply_automation
 from ame.pools.difference import differences
 from ame.pools.templates import MARK, base_job_template, digest_of, pool_of, process_template
 from ame.pools.variables import KINDS, Kind
-from ame.prefect_server import not_the_api, prefect_server
+from ame.prefect_server import prefect_server
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ame.compile import Target
 
-__all__ = ["AppliedPool", "apply_pools"]
+__all__ = ["Applied", "apply_pools"]
 
 _DESCRIPTIONS: Mapping[Kind, str] = {
     "control": "Runs that start other runs and wait for them. Give it no concurrency limit.",
@@ -34,18 +35,18 @@ _UPDATE = "Change it through `ame pools apply` and its --values file, or replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppliedPool:
-    """What happened, or would happen, to one work pool.
+class Applied:
+    """What happened, or would happen, to one work pool or to the automation.
 
     Attributes:
         name: for example `ame-gpu`.
-        action: `unchanged` when the server's template is already the wanted one.
+        action: `unchanged` when the server has the wanted one already.
         changes: of an update: the names of variables, then dotted paths of the job configuration.
         warnings: what is worth knowing about the pool that is there.
     """
 
     name: str
-    action: Literal["created", "updated", "unchanged"]
+    action: Action
     changes: tuple[str, ...] = ()
     warnings: tuple[Diagnosis, ...] = ()
 
@@ -64,8 +65,10 @@ def apply_pools(
     defaults: Mapping[Kind, Mapping[str, Any]] | None = None,
     dry_run: bool = False,
     force: bool = False,
-) -> list[AppliedPool]:
+) -> list[Applied]:
     """Make the three pools, or bring their templates up to date; all of them or, when refused, none.
+
+    With them goes the automation that ends runs which have died with their machine.
 
     Args:
         target: the type of the pools.
@@ -87,6 +90,8 @@ def apply_pools(
         if not dry_run:
             for pool, step in zip(wanted, applied, strict=True):
                 _carry_out(client, pool, step)
+        action, changes = apply_automation(client, dry_run=dry_run)
+        applied.append(Applied(name=LOST_RUNS, action=action, changes=changes))
     return applied
 
 
@@ -121,14 +126,14 @@ def _not_ours(wanted: _Wanted, there: WorkPool | None, force: bool) -> Diagnosis
     )
 
 
-def _step(wanted: _Wanted, there: WorkPool | None) -> AppliedPool:
+def _step(wanted: _Wanted, there: WorkPool | None) -> Applied:
     if there is None:
-        return AppliedPool(name=wanted.name, action="created")
+        return Applied(name=wanted.name, action="created")
     warnings = tuple(_limits(there))
     if digest_of(there.base_job_template) == digest_of(wanted.template):
-        return AppliedPool(name=wanted.name, action="unchanged", warnings=warnings)
+        return Applied(name=wanted.name, action="unchanged", warnings=warnings)
     changes = differences(there.base_job_template, wanted.template)
-    return AppliedPool(name=wanted.name, action="updated", changes=changes, warnings=warnings)
+    return Applied(name=wanted.name, action="updated", changes=changes, warnings=warnings)
 
 
 def _limits(there: WorkPool) -> Iterator[Diagnosis]:
@@ -141,7 +146,7 @@ def _limits(there: WorkPool) -> Iterator[Diagnosis]:
         )
 
 
-def _carry_out(client: SyncPrefectClient, wanted: _Wanted, step: AppliedPool) -> None:
+def _carry_out(client: SyncPrefectClient, wanted: _Wanted, step: Applied) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 
     if step.action == "created":
@@ -164,6 +169,3 @@ def _pool(client: SyncPrefectClient, name: str) -> WorkPool | None:
         return client.read_work_pool(name)
     except ObjectNotFound:
         return None
-    except ValueError:
-        # A page of HTML: the address is that of the UI, or of another program.
-        raise Refused(not_the_api(str(client.api_url))) from None

@@ -16,12 +16,14 @@ import pytest
 from click.testing import CliRunner
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
 from ame.cli import cli
 from ame.diagnosis import Refused
 from ame.pools import KINDS, base_job_template
+from ame.pools.automations import LOST_RUNS
 
 NAMES = [f"ame-{kind}" for kind in KINDS]
 
@@ -50,6 +52,8 @@ def server(embedded, tmp_path):
         yield client
         for name in NAMES:
             delete(client, name)
+        for automation in client.read_automations_by_name(LOST_RUNS):
+            client.delete_automation(automation.id)
 
 
 def elsewhere(url, key=None):
@@ -69,19 +73,25 @@ def default_of(client, pool, variable):
 
 
 def test_the_pools_are_created_then_left_then_updated(server):
-    assert pools("apply").stdout == "ame-control  created\name-cpu      created\name-gpu      created\n"
+    assert pools("apply").stdout == (
+        "ame-control  created\name-cpu      created\name-gpu      created\n"
+        f"automation '{LOST_RUNS}' created\n"
+    )
     assert server.read_work_pool("ame-gpu").base_job_template == base_job_template("gpu")
     assert [
         (server.read_work_pool(name).type, server.read_work_pool(name).concurrency_limit) for name in NAMES
     ] == [("kubernetes", None)] * 3
 
-    assert pools("apply").stdout == "ame-control  unchanged\name-cpu      unchanged\name-gpu      unchanged\n"
+    assert [line.split()[-1] for line in pools("apply").stdout.splitlines()] == ["unchanged"] * 4
 
     changed = pools(
         "apply", "--image", "registry.example/ame:2", "--namespace", "ml", "--service-account", "runs"
     )
     assert changed.stdout == "".join(
-        f"{name:<11}  updated: image, namespace, service_account_name\n" for name in NAMES
+        [
+            *(f"{name:<11}  updated: image, namespace, service_account_name\n" for name in NAMES),
+            f"automation '{LOST_RUNS}' unchanged\n",
+        ]
     )
     assert default_of(server, "ame-cpu", "image") == "registry.example/ame:2"
     assert default_of(server, "ame-cpu", "namespace") == "ml"
@@ -91,6 +101,7 @@ def test_the_pools_are_created_then_left_then_updated(server):
 def test_a_dry_run_changes_nothing(server):
     assert pools("apply", "--dry-run").stdout == (
         "ame-control  would be created\name-cpu      would be created\name-gpu      would be created\n"
+        f"automation '{LOST_RUNS}' would be created\n"
     )
     with pytest.raises(ObjectNotFound):
         server.read_work_pool("ame-cpu")
@@ -108,13 +119,26 @@ def test_a_script_reads_one_object(server):
     assert told == {
         "dryRun": False,
         "pools": [{"name": name, "action": "created", "changes": []} for name in NAMES],
+        "automation": {"name": LOST_RUNS, "action": "created", "changes": []},
         "diagnoses": [],
     }
 
 
+def test_the_automation_is_brought_up_to_date_and_stays_disabled(server):
+    pools("apply")
+    (made,) = server.read_automations_by_name(LOST_RUNS)
+    edited = AutomationCore(**made.model_dump(exclude={"id", "owner_resource"}))
+    edited.description, edited.enabled = "by hand", False
+    server.update_automation(made.id, edited)
+
+    assert pools("apply").stdout.splitlines()[-1] == f"automation '{LOST_RUNS}' updated: description"
+    (found,) = server.read_automations_by_name(LOST_RUNS)
+    assert (found.description, found.enabled) == (made.description, False)
+
+
 def test_process_pools_have_prefects_own_template(server):
-    assert pools("apply", "--target", "process").stdout.count("created") == 3
-    assert pools("apply", "--target", "process").stdout.count("unchanged") == 3
+    assert pools("apply", "--target", "process").stdout.count("created") == 4
+    assert pools("apply", "--target", "process").stdout.count("unchanged") == 4
     assert server.read_work_pool("ame-gpu").type == "process"
 
 

@@ -99,7 +99,7 @@ def test_an_event_delivers_exactly_that_version(
 def _by_hand(site: Site, registry: Registry) -> str:
     """A version that somebody registers from a shell of their own; its number."""
     folder = site.folder / "by-hand"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for script in ("make.py", "train.py"):
         env = {"MLFLOW_TRACKING_URI": site.mlflow, "FEATURES": "a b"}
         subprocess.run(
@@ -164,6 +164,27 @@ def _is_training_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
+def test_the_schedule_plans_runs(site: Site, until: Callable[..., None]) -> None:
+    wanted = [site.deployments()["train-model/shop.basket"]["id"]]
+
+    def planned() -> list[str]:
+        found = site.ask("/flow_runs/filter", flow_runs={"deployment_id": {"any_": wanted}})
+        return [run["expected_start_time"] for run in found if run["auto_scheduled"]]
+
+    until(planned, 60)
+    # Three in the morning in Berlin.
+    assert {moment[11:19] for moment in planned()} <= {"01:00:00", "02:00:00"}
+
+
+def test_a_version_that_nobody_delivered_is_delivered_with_the_next_training(
+    site: Site, first: dict[str, Any], registry: Registry
+) -> None:
+    lost = _by_hand(site, registry)
+    assert _train(site)["state_name"] == "Trained"
+    assert site.delivered(lost)["state_type"] == "COMPLETED"
+    assert registry().get_model_version("basket", lost).tags["ame.state"] == "inconclusive"
+
+
 def test_a_second_deploy_changes_nothing_and_a_shorter_file_is_pruned(site: Site) -> None:
     def seen() -> dict[str, Any]:
         found = site.deployments()
@@ -181,6 +202,14 @@ def test_a_second_deploy_changes_nothing_and_a_shorter_file_is_pruned(site: Site
         "day_or": True,
     }
     automations = _automations(site)
+    training = before["train-model/shop.basket"]
+    paused = training["schedules"][0]
+    httpx.patch(
+        f"{site.api}/deployments/{training['id']}/schedules/{paused['id']}",
+        json={"active": False},
+        timeout=10,
+    ).raise_for_status()
+    paused["active"] = False
     site.run("prefect", "--no-prompt", "deploy", "--all")
     assert seen() == before
     assert _automations(site) == automations

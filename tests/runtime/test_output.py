@@ -69,3 +69,13 @@ def test_lines_are_told_as_they_come() -> None:
 
     for line in split_lines(chunks()):
         seen += [line]
+
+
+def test_a_secret_on_the_cut_of_a_long_line_is_masked() -> None:
+    from ame.secrets import Masker
+
+    text = ("x" * (LINE_LIMIT - 7) + "hidden-value").encode() + b"y" * 9000
+    for size in (1000, 5000, len(text)):
+        chunks = [text[start : start + size] for start in range(0, len(text), size)]
+        shown = "".join(split_lines(chunks, masked=Masker(["hidden-value"])))
+        assert shown == "x" * (LINE_LIMIT - 7) + "***" + "y" * 9000
