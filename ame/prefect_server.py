@@ -50,12 +50,12 @@ def prefect_server() -> Iterator[SyncPrefectClient]:
         )
     try:
         with (
-            temporary_settings(
-                {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: _SECONDS_TO_ANSWER}
-            ),
+            temporary_settings({PREFECT_API_REQUEST_TIMEOUT: _SECONDS_TO_ANSWER}),
             get_client(httpx_settings={"timeout": _SECONDS_TO_ANSWER}, sync_client=True) as client,
         ):
-            _refuse_other_programs(client)
+            # Only when it has answered once is it worth the client's retries.
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                _refuse_other_programs(client)
             yield client
     except httpx.HTTPStatusError as error:
         raise Refused(_refusal(url, error.response)) from None
@@ -75,8 +75,14 @@ def prefect_server() -> Iterator[SyncPrefectClient]:
 
 def _refuse_other_programs(client: SyncPrefectClient) -> None:
     """A page of HTML, or JSON of another program, is no list of work pools."""
+    import httpx
+
     try:
         client.read_work_pools(limit=1)
+    except httpx.HTTPStatusError as error:
+        # What Prefect says while its database is busy.
+        if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            raise
     except (ValueError, TypeError, AttributeError):
         raise Refused(_not_the_api(str(client.api_url))) from None
 

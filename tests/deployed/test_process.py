@@ -98,8 +98,8 @@ def test_an_event_delivers_exactly_that_version(
 
 def _by_hand(site: Site, registry: Registry) -> str:
     """A version that somebody registers from a shell of their own; its number."""
-    folder = site.folder / "by-hand"
-    folder.mkdir(exist_ok=True)
+    folder = site.folder / f"by-hand-{uuid.uuid4().hex}"
+    folder.mkdir()
     for script in ("make.py", "train.py"):
         env = {"MLFLOW_TRACKING_URI": site.mlflow, "FEATURES": "a b"}
         subprocess.run(
@@ -126,7 +126,7 @@ def _emit(site: Site, model: str, version: object) -> None:
     httpx.post(f"{site.api}/events", json=[event], timeout=10).raise_for_status()
 
 
-def test_a_killed_training_is_refused_by_the_next(
+def test_the_next_training_refuses_what_a_killed_one_left_and_delivers_what_nobody_did(
     site: Site, first: dict[str, Any], registry: Registry, until: Callable[..., None]
 ) -> None:
     versions = {each.version for each in registry().search_model_versions("name='basket'")}
@@ -143,7 +143,10 @@ def test_a_killed_training_is_refused_by_the_next(
     (version,) = made()
     until(lambda: not [p for p in psutil.process_iter() if _is_training_in(p, site.folder)], 10)
 
+    lost = _by_hand(site, registry)
     assert _train(site)["state_name"] == "Trained"
+    assert site.delivered(lost)["state_type"] == "COMPLETED"
+    assert registry().get_model_version("basket", lost).tags["ame.state"] == "inconclusive"
     tags = registry().get_model_version("basket", version).tags
     assert (tags["ame.state"], tags["ame.why"]) == ("refused", "its training was killed before it ended")
 
@@ -174,15 +177,6 @@ def test_the_schedule_plans_runs(site: Site, until: Callable[..., None]) -> None
     until(planned, 60)
     # Three in the morning in Berlin.
     assert {moment[11:19] for moment in planned()} <= {"01:00:00", "02:00:00"}
-
-
-def test_a_version_that_nobody_delivered_is_delivered_with_the_next_training(
-    site: Site, first: dict[str, Any], registry: Registry
-) -> None:
-    lost = _by_hand(site, registry)
-    assert _train(site)["state_name"] == "Trained"
-    assert site.delivered(lost)["state_type"] == "COMPLETED"
-    assert registry().get_model_version("basket", lost).tags["ame.state"] == "inconclusive"
 
 
 def test_a_second_deploy_changes_nothing_and_a_shorter_file_is_pruned(site: Site) -> None:
