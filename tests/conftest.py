@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -80,6 +81,16 @@ def _started_under(mark: str) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def post(url: str, body: object) -> httpx.Response:
+    """A request to a Prefect server, made again while its SQLite is busy (503), as its own clients do."""
+    deadline = time.monotonic() + 60
+    while True:
+        answer = httpx.post(url, json=body, timeout=60, trust_env=False)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.5)
 
 
 @pytest.fixture

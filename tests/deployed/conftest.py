@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Embedded
+from tests.conftest import Embedded, post
 
 _BIN = Path(sys.executable).parent
-POOLS = ("ame-control", "ame-cpu", "ame-gpu")
+POOLS = ("ame-control", "ame-cpu")  # no task here asks for a GPU
 
 AME_YML = """
     name: $project
@@ -131,7 +131,7 @@ class Site:
 
     def ask(self, path: str, **body: Any) -> Any:
         """The answer of Prefect's API to a POST."""
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=30)
+        answer = post(f"{self.api}{path}", body)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -228,7 +228,7 @@ def workers(site: Site, pools: tuple[str, ...] = POOLS) -> Iterator[dict[str, su
 
 @pytest.fixture(scope="package")
 def site(embedded: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A project deployed to the process target by the documented commands; three workers."""
+    """A project deployed to the process target by the documented commands; a worker for each pool that it uses."""
     folder = tmp_path_factory.mktemp("deployed")
     api = embedded.servers.prefect
     made = Site(folder, api, embedded.servers.mlflow, shell(folder, api))

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.conftest import post
 from tests.kubernetes.stand_in import Running
 
 
@@ -24,7 +25,7 @@ class Prefect:
     url: str
 
     def post(self, path: str, **body: Any) -> Any:
-        answered = httpx.post(self.url + path, json=body, timeout=60, trust_env=False)
+        answered = post(self.url + path, body)
         assert answered.is_success, answered.text
         return answered.json() if answered.content else None
 
