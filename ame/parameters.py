@@ -16,6 +16,7 @@ __all__ = [
     "ProduceDataSet",
     "RunTask",
     "TrainModel",
+    "WatchRegistry",
 ]
 
 
@@ -69,6 +70,10 @@ class ProduceDataSet(FlowParameters):
     data_set: str
 
 
+class WatchRegistry(FlowParameters):
+    """What watch-registry takes: nothing but the project, all models of which it looks after."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlowKind:
     """One flow.
@@ -92,5 +97,6 @@ FLOWS: Mapping[str, FlowKind] = {
         FlowKind("compare-versions", "flows.comparison.compare_versions", CompareVersions),
         FlowKind("run-task", "flows.task.run_task", RunTask),
         FlowKind("produce-data-set", "flows.data_set.produce_data_set", ProduceDataSet),
+        FlowKind("watch-registry", "flows.registry_watch.watch_registry", WatchRegistry),
     )
 }

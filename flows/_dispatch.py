@@ -17,10 +17,15 @@ from prefect import Flow, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import TagsContext
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
@@ -36,6 +41,8 @@ __all__ = ["deployed", "run_step", "start_step"]
 _POLL_SECONDS, _LONGEST_POLL_SECONDS = 1.0, 10.0
 #: How long Prefect's server may be silent before a run that waits for a step gives up.
 _SILENCE_SECONDS = 600.0
+
+_ALIVE = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 
 
 def deployed() -> bool:
@@ -55,7 +62,8 @@ async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any)
     if not deployed():
         running: Awaitable[State[Any]] = step(**work.parameters, **parameters, return_state=True)  # type: ignore[assignment]
         return await outcome_of(await running)
-    started = await start_step(step, work, of, **parameters)
+    # One that a parent started which died is gone on with by the parent that took its place.
+    started = await _living(step, work, of, parameters) or await start_step(step, work, of, **parameters)
     state = await _end_of(started.id)
     return Outcome(
         state=state.name or state.type.value.title(),
@@ -87,6 +95,18 @@ async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: An
         idempotency_key=f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}",
     )
     return found
+
+
+async def _living(step: Flow[Any, Any], work: Work, of: str, parameters: Mapping[str, Any]) -> FlowRun | None:
+    """A run of the step with the same parameters that has begun and not ended, whoever started it."""
+    given = {**work.parameters, **parameters}
+    async with get_client() as client:
+        found = await client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[step.name])),
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[f"{work.project.name}.{of}"])),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_ALIVE))),
+        )
+    return next((run for run in found if run.parameters == given), None)
 
 
 async def _end_of(run: UUID) -> State[Any]:

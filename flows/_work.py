@@ -12,7 +12,7 @@ from typing import Any
 
 from ame.diagnosis import Diagnosis, Refused, did_you_mean
 from ame.local import Home, home_of
-from ame.registry import Registry
+from ame.registry import ModelJournal, Registry
 from ame.runtime import project_digest
 from ame.spec import Model, Project, load_project
 from ame.store import SnapshotStore
@@ -65,6 +65,10 @@ class Work:
                 )
             )
         return found
+
+    def journal(self, model: str) -> ModelJournal:
+        """The claims and the journal of a model."""
+        return ModelJournal(self.registry, model)
 
     def forget_data_sets(self) -> None:
         """Let every data set in the home be made again by the next task that needs it."""

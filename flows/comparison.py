@@ -49,16 +49,22 @@ class _Pair:
 
     def key(self, holdout: Holdout) -> str:
         """Of the decision: the same versions, gate and rows are decided on once."""
+        versions = [self.challenger.model, self.challenger.number, self.champion.number]
+        return _digest([*versions, *self._gate, holdout.digest])
+
+    @property
+    def gate_digest(self) -> str:
+        """Of all that the file says about how versions are compared."""
+        return _digest(self._gate)
+
+    @property
+    def _gate(self) -> list[Any]:
         section = self.section
-        parts = [
-            self.challenger.model,
-            self.challenger.number,
-            self.champion.number,
-            asdict(section.gate),
-            [section.features, section.scoring],
-            holdout.digest,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return [asdict(section.gate), [section.features, section.scoring]]
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @flow(name="compare-versions", flow_run_name="compare {model} v{version} with v{champion}")
@@ -259,6 +265,7 @@ async def _record(
             "positives": str(result.positives),
             "holdout": holdout.name,
             "holdout_sha256": holdout.digest,
+            "gate_sha256": pair.gate_digest,
             "flow_run": str(flow_run.id),
         },
         holdout=(holdout.name, holdout.digest),

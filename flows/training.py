@@ -25,7 +25,7 @@ from flows._tags import tag_this_run
 from flows._threads import stoppable
 from flows._work import Work
 from flows.data_set import produced
-from flows.delivery import deliver_version, waiting
+from flows.delivery import deliver_version
 
 __all__ = ["train_model"]
 
@@ -54,10 +54,6 @@ async def train_model(
             )
         )
     await refuse_abandoned(work, model)
-    if deployed():
-        # Whose delivery was lost, with its server or its machine; one that is under way is found done.
-        for left in await asyncio.to_thread(waiting, work, model):
-            await start_step(deliver_version, work, model, model=model, version=left.number)
     trainer = work.project.tasks[declared.training]
     keys = await produced(work, trainer.data_sets)
     inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)

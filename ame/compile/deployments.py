@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ame.compile.deployment import CONTROL_POOL, EVENT_VERSION, SNAPSHOT, Deployment, Target, Trigger
-from ame.compile.describe import described, facts_of_model, facts_of_task, said_of_resources
+from ame.compile.describe import described, facts_of_model, facts_of_task, facts_of_watch, said_of_resources
 from ame.compile.job_variables import (
     PROCESS_VARIABLES,
     contradictions,
@@ -18,7 +18,7 @@ from ame.compile.job_variables import (
     pool_for,
 )
 from ame.compile.placeholders import smuggled
-from ame.compile.projects import compared
+from ame.compile.projects import compared, place
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.parameters import FLOWS
 from ame.spec import AbTestSection, DataSet, Model, Project, Resources, Schedule, Task
@@ -26,6 +26,7 @@ from ame.spec import AbTestSection, DataSet, Model, Project, Resources, Schedule
 __all__ = ["compile_projects"]
 
 _NEW_VERSION = "mlflow.model-version.created"
+_WATCH = Schedule(cron="*/10 * * * *", timezone="UTC")
 
 
 def compile_projects(projects: Sequence[Project], *, target: Target, base: Path) -> tuple[Deployment, ...]:
@@ -85,6 +86,8 @@ class _Context:
             yield self._deliver_version(model)
             if model.ab_test is not None:
                 yield self._compare_versions(model, model.ab_test)
+        if self.project.models:
+            yield self._watch_registry()
         for task in self.project.tasks.values():
             yield self._run_task(task)
         for data_set in self.project.data_sets.values():
@@ -148,6 +151,27 @@ class _Context:
             resources=ab_test.resources,
         )
 
+    def _watch_registry(self) -> Deployment:
+        """On the control pool, as what it starts.
+
+        A model called `models` shares the name, and no flow of it: Prefect tells them apart by both.
+        """
+        return self._deployment(
+            "watch-registry",
+            "models",
+            "Finds versions that nobody delivered and deliveries that stand still, and starts them.",
+            facts_of_watch(self.project.models, _WATCH),
+            tag=f"ame-watch:{self.project.name}",
+            parameters={},
+            marks={},
+            where=place(self.project),
+            pool=CONTROL_POOL,
+            schedule=_WATCH,
+            # A second one at once has nothing to do, and waiting ones would only pile up.
+            concurrency_limit=1,
+            collision_strategy="CANCEL_NEW",
+        )
+
     def _run_task(self, task: Task) -> Deployment:
         """Without a limit: validations of several versions may run at once, each in its own workspace."""
         return self._deployment(
@@ -195,6 +219,7 @@ class _Context:
         schedule: Schedule | None = None,
         triggers: tuple[Trigger, ...] = (),
         concurrency_limit: int | None = None,
+        collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE",
     ) -> Deployment:
         project = self.project
         asked = resources or (task.resources if task else Resources())
@@ -213,6 +238,7 @@ class _Context:
             schedule=schedule,
             triggers=triggers,
             concurrency_limit=concurrency_limit,
+            collision_strategy=collision_strategy,
         )
 
     def _job_variables(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ame.compile.placeholders import neutral
-from ame.spec import Model, Resources, Schedule, Task
+from ame.spec import Model, Promotion, Resources, Schedule, Task
+from ame.spec.problems import listed
 
-__all__ = ["described", "facts_of_model", "facts_of_task", "said_of_resources"]
+__all__ = ["described", "facts_of_model", "facts_of_task", "facts_of_watch", "said_of_resources"]
 
 _LONGEST_COMMAND = 2000
 
@@ -48,12 +49,27 @@ def facts_of_model(model: Model) -> list[str]:
         if validation.task is not None:
             parts.append(f"task {validation.task}")
         facts.append(f"- validation: {', '.join(parts)}")
-    strategies = {
+    facts.append(f"- promotion: {_promoted(model.promotion)}")
+    if model.delivery == "latest":
+        facts.append("- delivery: only the latest; a newer version supersedes those that still wait")
+    return facts
+
+
+def _promoted(promotion: Promotion) -> str:
+    if promotion.metric is not None:
+        better = "higher" if promotion.greater_is_better else "lower"
+        return f"when its logged {_code(promotion.metric)} is {better} than the champion's"
+    return {
         "abTest": "by the A/B test with the champion",
         "always": "when it passes validation",
         "never": "by hand only",
-    }
-    return [*facts, f"- promotion: {strategies[model.promotion.strategy]}"]
+    }[promotion.strategy]
+
+
+def facts_of_watch(models: Collection[str], schedule: Schedule) -> list[str]:
+    """Whose versions are looked for, and when."""
+    names = listed([f"`{name}`" for name in models])
+    return [f"- models: {names}", f"- schedule: {_code(schedule.cron)}, {schedule.timezone}"]
 
 
 def said_of_resources(resources: Resources) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ame.diagnosis import Diagnosis, Where
 from ame.spec import Project
 
-__all__ = ["compared"]
+__all__ = ["compared", "place"]
 
 _FOUND_IN_A_FOLDER = ("ame.yml", "ame.yaml")
 

@@ -1,6 +1,10 @@
-"""MLflow's registry as the truth about model versions: states, aliases, A/B tests."""
+"""MLflow's registry as the truth about model versions: states, aliases, claims, the journal, A/B tests."""
 
 from ame.registry.ab_tests import ABTestRecord, Recorded, find_ab_test, record_ab_test, to_recorded
+from ame.registry.chain import Link
+from ame.registry.claims import Claim, ClaimLost, Holder, Silence, make_claim, patience
+from ame.registry.deciding import ChampionMoved, ModelJournal
+from ame.registry.journal import Decision, Draft, Entry
 from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, diagnosis_of, now_text
 from ame.registry.versions import DECIDED, State, TaskRun, UnfinishedTraining, Version
 
@@ -10,15 +14,27 @@ __all__ = [
     "DECIDED",
     "PREVIOUS",
     "ABTestRecord",
+    "ChampionMoved",
+    "Claim",
+    "ClaimLost",
+    "Decision",
+    "Draft",
+    "Entry",
+    "Holder",
+    "Link",
+    "ModelJournal",
     "Recorded",
     "Registry",
+    "Silence",
     "State",
     "TaskRun",
     "UnfinishedTraining",
     "Version",
     "diagnosis_of",
     "find_ab_test",
+    "make_claim",
     "now_text",
+    "patience",
     "record_ab_test",
     "to_recorded",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ class Recorded:
         metrics: by metric, the numbers of `ab_test.json` that are stored as run metrics, with `interval`
             as a pair.
         artifacts: the URI of the run's artifacts.
+        key: of the decision, see `ABTestRecord`.
+        digests: SHA-256 of the `gate`'s configuration and of the holdout (`data`), those that are known.
     """
 
     run_id: str
@@ -71,6 +73,8 @@ class Recorded:
     challenger: str
     metrics: dict[str, dict[str, Any]]
     artifacts: str
+    key: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
@@ -93,7 +97,8 @@ def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
         "ame.why": why,
         HOLDER_TAG: record.holder,
     }
-    run = client.create_run(experiment, run_name=tags["mlflow.runName"])
+    # With its holder from the start on, so that a run that a kill leaves open is known for what it is.
+    run = client.create_run(experiment, run_name=tags["mlflow.runName"], tags={HOLDER_TAG: record.holder})
     run_id, now = run.info.run_id, run.info.start_time
     numbers = _as_metrics(record.result["metrics"])
     client.log_batch(
@@ -158,6 +163,12 @@ def to_recorded(run: Run) -> Recorded:
         challenger=tags.get("ame.challenger", ""),
         metrics=named,
         artifacts=run.info.artifact_uri or "",
+        key=tags.get("ame.decision_key", ""),
+        digests={
+            name: run.data.params[param]
+            for name, param in (("gate", "gate_sha256"), ("data", "holdout_sha256"))
+            if param in run.data.params
+        },
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ame.diagnosis import Diagnosis, Refused
+from ame.registry.connection import connect, connect_once
 from ame.registry.versions import (
     DECIDED,
     ENDED_TAG,
+    ENTRY_TAG,
+    FAILURES_TAG,
     HOLDER_TAG,
     TASK_RUN_TAG,
     State,
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
+
+    from ame.registry.ab_tests import Recorded
+    from ame.registry.journal import Entry
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "now_text"]
 
@@ -50,14 +56,7 @@ class Registry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        # By default a call retries for five minutes before it fails.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        return connect(self.uri)
 
     def version(self, model: str, number: str) -> Version:
         """One version.
@@ -121,27 +120,59 @@ class Registry:
     def challenge(self, version: Version) -> None:
         self.client.set_registered_model_alias(version.model, CHALLENGER, version.number)
 
-    def promote(self, version: Version, *, instead_of: str | None) -> bool:
-        """Make a version the champion if the champion is still the one that it was compared with.
+    def set_champion_once(self, model: str, number: str) -> None:
+        """Move the alias `champion`, with one request that is not made again.
 
         Readers see the old or the new champion at every moment, never none: the alias is moved, not
         deleted and set.
-
-        Args:
-            instead_of: the champion's number at the comparison, or None for a first champion.
-
-        Returns:
-            False, having changed nothing, when another version has become the champion meanwhile.
         """
-        now = self.champion(version.model)
-        if now != version.number:
-            if now != instead_of:
-                return False
-            self.client.set_registered_model_alias(version.model, CHAMPION, version.number)
-        if instead_of and instead_of != version.number:
-            self.client.set_registered_model_alias(version.model, PREVIOUS, instead_of)
-        self.drop_challenge(version)
-        return True
+        connect_once(self.uri).set_registered_model_alias(model, CHAMPION, number)
+
+    def set_previous(self, model: str, number: str | None) -> None:
+        """Let the alias `previous` name a version, or none."""
+        if number is None:
+            self.client.delete_registered_model_alias(model, PREVIOUS)
+        else:
+            self.client.set_registered_model_alias(model, PREVIOUS, number)
+
+    def mark_decided(self, model: str, number: str, entry: Entry) -> None:
+        """Write on a version what an entry of the journal has decided; a deleted version has no tags."""
+        version = self._standing(model, number)
+        if version is None:
+            return
+        if entry.state != "inconclusive":
+            self.drop_challenge(version)
+        self._tag(
+            version,
+            {
+                "ame.decision": entry.decision,
+                "ame.why": entry.reason[:4000],
+                "ame.decided_at": entry.at,
+                "ame.decided_by": entry.by[:4000],
+                "ame.state": str(entry.state),
+                ENTRY_TAG: f"{entry.sequence} {entry.state} {entry.run_id}",
+            },
+        )
+
+    def mark_promoted(self, model: str, number: str, entry: Entry) -> None:
+        """Write on a version that an entry about another one has made it the champion again."""
+        version = self._standing(model, number)
+        if version is not None and version.state != "promoted":
+            self._tag(
+                version,
+                {"ame.state": "promoted", ENTRY_TAG: f"{entry.sequence} promoted {entry.run_id}"},
+            )
+
+    def _standing(self, model: str, number: str) -> Version | None:
+        try:
+            return self.version(model, number)
+        except Refused:
+            return None
+
+    def _tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            if version.tags.get(name) != value:
+                self.client.set_model_version_tag(version.model, version.number, name, value)
 
     def drop_challenge(self, version: Version) -> None:
         """Take the alias `challenger` from a version that has been decided on."""
@@ -203,10 +234,19 @@ class Registry:
         for run in self.training_runs(task_run):
             self.client.set_tag(run.info.run_id, ENDED_TAG, now_text())
 
-    def ab_test_run(self, challenger: Version, champion: str) -> str | None:
-        """The MLflow run of the newest test of these two versions."""
+    def ab_test(self, challenger: Version, champion: str) -> Recorded | None:
+        """The newest test of these two versions."""
+        from ame.registry.ab_tests import to_recorded
+
         tags = self.version(challenger.model, challenger.number).tags
-        return tags.get(ab_test_tag(challenger.number, champion))
+        run = tags.get(ab_test_tag(challenger.number, champion))
+        return to_recorded(self.client.get_run(run)) if run else None
+
+    def count_failure(self, version: Version) -> None:
+        """Note that a delivery of this version has failed once more, without a decision."""
+        self.client.set_model_version_tag(
+            version.model, version.number, FAILURES_TAG, str(version.failures + 1)
+        )
 
     def logged_metrics(self, version: Version) -> dict[str, float]:
         """The metrics that the version's training run logged; empty for a version without a run."""

@@ -36,16 +36,25 @@ State = Literal[
     "inconclusive",
     "invalid",
     "superseded",
+    "rolled-back",
 ]
 
 #: States in which nothing is left to do.
-DECIDED = frozenset({"refused", "promoted", "rejected", "inconclusive", "invalid", "superseded"})
+DECIDED = frozenset(
+    {"refused", "promoted", "rejected", "inconclusive", "invalid", "superseded", "rolled-back"}
+)
 
 #: Tags that MLFLOW_RUN_CONTEXT puts on every run that a command starts.
 TASK_RUN_TAG, ATTEMPT_TAG, HOLDER_TAG = "ame.task_run", "ame.attempt", "ame.holder"
 
 #: On the runs of a training that ended well: when.
 ENDED_TAG = "ame.training_ended"
+
+#: On a version on which the journal has decided: the entry's number, the state, and the entry's run.
+ENTRY_TAG = "ame.entry"
+
+#: How often a delivery of the version failed, without a decision.
+FAILURES_TAG = "ame.failed_deliveries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +98,8 @@ class Version:
     Attributes:
         number: as MLflow spells it, for example "7".
         run_id: of the run that logged it, or None.
-        state: None when nothing of ours has seen it yet.
+        state: None when nothing of ours has seen it yet. What the journal has decided counts more than
+            the tag `ame.state`, which a process that comes too late may write once more.
         tags: all tags of the version.
         source: for example "models:/m-0123".
     """
@@ -106,6 +116,17 @@ class Version:
         return f"models:/{self.model}/{self.number}"
 
     @property
+    def journaled(self) -> bool:
+        """Whether the journal has decided on it."""
+        return ENTRY_TAG in self.tags
+
+    @property
+    def failures(self) -> int:
+        """How often a delivery of it failed, without a decision."""
+        told = self.tags.get(FAILURES_TAG, "")
+        return int(told) if told.isdecimal() else 0
+
+    @property
     def logged_model(self) -> str | None:
         """The id of MLflow's logged model behind this version; older clients have none."""
         return self.source.removeprefix("models:/") if self.source.startswith("models:/m-") else None
@@ -118,7 +139,7 @@ def ab_test_tag(challenger: str, champion: str) -> str:
 
 def to_version(found: ModelVersion) -> Version:
     tags = dict(found.tags or {})
-    state = tags.get("ame.state")
+    _, state, _ = tags.get(ENTRY_TAG, f"- {tags.get('ame.state')} -").split(" ", 2)
     return Version(
         model=found.name,
         number=str(found.version),

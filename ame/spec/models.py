@@ -10,14 +10,13 @@ from ame.spec.cron import read_cron, read_timezone
 from ame.spec.entries import mapping_entries, text_of
 from ame.spec.problems import shown
 from ame.spec.project import (
-    AbTestSection,
     Deployment,
     Model,
-    Promotion,
     Schedule,
     Threshold,
     Validation,
 )
+from ame.spec.promotion import read_promotion
 from ame.spec.reading import Reading, owner_of, take_name
 from ame.spec.resources import check_gpu_product, read_resources, resources_of
 from ame.spec.scalars import read_image
@@ -27,7 +26,7 @@ from ame.spec.tasks import read_task_use
 __all__ = ["read_models"]
 
 MOST_REPLICAS = 1000
-_STRATEGIES = ("abTest", "always", "never")
+_DELIVERIES = ("every", "latest")
 
 
 def read_models(reading: Reading, project: Section) -> dict[str, Model]:
@@ -52,11 +51,12 @@ def _model(reading: Reading, section: Section, name: str) -> Model:
     return Model(
         name=name,
         where=section.where(),
-        promotion=_promotion(section, validation, ab_test),
+        promotion=read_promotion(section, validation, ab_test),
         training=training,
         schedule=schedule,
         validation=validation,
         ab_test=ab_test,
+        delivery=cast(Literal["every", "latest"], section.choice("delivery", _DELIVERIES) or "every"),
         deployment=_deployment(section),
     )
 
@@ -117,34 +117,6 @@ def _thresholds(section: Section) -> tuple[Threshold, ...]:
         where = section.problems.where(bounds.key)
         found.append(Threshold(metric=metric, where=where, minimum=low, maximum=high))
     return tuple(found)
-
-
-def _promotion(model: Section, validation: Validation | None, ab_test: AbTestSection | None) -> Promotion:
-    section = model.section("promotion", words.PROMOTION, f"promotion of {model.owner}")
-    strategy = first = None
-    if section is not None:
-        strategy = section.choice("strategy", _STRATEGIES, withheld=words.WITHHELD_STRATEGIES)
-        first = section.choice("firstVersion", ("validated", "never"), withheld=words.WITHHELD_FIRST_VERSIONS)
-        if strategy == "abTest" and "abTest" not in model:
-            what = f"{model.owner} is promoted by an A/B test and has no 'abTest'."
-            fix = "Add `abTest` with at least `data` and `label`, or choose another strategy."
-            section.error("AME-E129", "strategy", what, fix=fix)
-    explicit = section is not None and section.given("strategy")
-    if not explicit:
-        strategy = "abTest" if ab_test else "always" if validation else "never"
-        if strategy == "never":
-            model.error(
-                "AME-W103",
-                None,
-                f"no version of {model.owner} will be promoted.",
-                why="Nothing decides: it has neither 'abTest' nor 'validation'.",
-                fix="Add one of them, or write `promotion: {strategy: never}` if that is meant.",
-            )
-    return Promotion(
-        strategy=cast(Literal["abTest", "always", "never"], strategy or "never"),
-        first_version=cast(Literal["validated", "never"], first or "validated"),
-        explicit=explicit,
-    )
 
 
 def _deployment(model: Section) -> Deployment | None:

@@ -205,14 +205,19 @@ class Promotion:
     """Who decides.
 
     Attributes:
-        strategy: `abTest`, `always` (a version that passes validation is promoted) or `never`.
+        strategy: `abTest`, `metric` (the metric that the training run logged must be strictly better
+            than the champion's), `always` (a version that passes validation is promoted) or `never`.
         first_version: what happens to the first version when there is no champion: `validated`
             promotes it once it passes validation, `never` leaves it.
+        metric: given with the strategy `metric` and no other.
+        greater_is_better: of that metric.
         explicit: False when the file says nothing and the strategy was derived from its sections.
     """
 
-    strategy: Literal["abTest", "always", "never"]
+    strategy: Literal["abTest", "metric", "always", "never"]
     first_version: Literal["validated", "never"] = "validated"
+    metric: str | None = None
+    greater_is_better: bool = True
     explicit: bool = False
 
 
@@ -235,6 +240,7 @@ class Model:
     Attributes:
         name: also the MLflow registered model's name.
         training: name of the training task, or None when versions come from elsewhere.
+        delivery: `every` version is delivered, or a newer one supersedes those that still wait (`latest`).
     """
 
     name: str
@@ -244,6 +250,7 @@ class Model:
     schedule: Schedule | None = None
     validation: Validation | None = None
     ab_test: AbTestSection | None = None
+    delivery: Literal["every", "latest"] = "every"
     deployment: Deployment | None = None
 
 

@@ -112,7 +112,7 @@ TRIGGERS = Shape(_keys("schedule timezone"))
 DATA_SET = Shape(_keys("name path task size"), older={"taskref": "taskRef"}, dated=_keys("taskRef"))
 
 MODEL = Shape(
-    _keys("name training validation abTest promotion deployment"), dated=_keys("type validationTask")
+    _keys("name training validation abTest promotion delivery deployment"), dated=_keys("type validationTask")
 )
 TRAINING = Shape(_keys("task schedule timezone"))
 VALIDATION = Shape(_keys("task thresholds"))
@@ -134,10 +134,7 @@ AB_TEST_DATA = Shape(
 )
 MARGIN = Shape(_keys("metric margin"))
 SCORING = Shape(_keys("environment"))
-PROMOTION = Shape(
-    _keys("strategy firstVersion"),
-    withheld={"metric": "Write an `abTest` with this metric as `primary`."},
-)
+PROMOTION = Shape(_keys("strategy firstVersion metric greaterIsBetter"))
 DEPLOYMENT = Shape(
     _keys("replicas resources image enableTls ingressAnnotations autoDeploy"),
     older={
@@ -149,10 +146,8 @@ DEPLOYMENT = Shape(
     idle={"auto_train": "A training starts by its schedule or by hand."},
 )
 
-WITHHELD_STRATEGIES = {
-    "metric": "Write an `abTest` with this metric as `primary` and `strategy: abTest`.",
-    "approval": "Write `strategy: never` and set the alias champion in MLflow.",
-}
-WITHHELD_FIRST_VERSIONS = {"approval": "Write `firstVersion: never` and set the alias champion in MLflow."}
+_BY_HAND = "promote by hand with `ame promote MODEL VERSION --reason TEXT`."
+WITHHELD_STRATEGIES = {"approval": f"Write `strategy: never` and {_BY_HAND}"}
+WITHHELD_FIRST_VERSIONS = {"approval": f"Write `firstVersion: never` and {_BY_HAND}"}
 WITHHELD_SCORING = {"training": "Write `environment: model`."}
 WITHHELD_ENGINES = {"spark": "Write `engine: local`, which reads the scores in batches."}

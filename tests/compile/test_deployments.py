@@ -2,7 +2,8 @@ import pytest
 
 from ame.compile import Trigger
 from ame.diagnosis import Refused
-from ame.spec import Schedule
+from ame.parameters import FlowKind, WatchRegistry
+from ame.spec import Resources, Schedule
 
 PROJECT = """\
 name: p
@@ -32,6 +33,7 @@ def test_each_kind_of_work_has_its_deployments(compiled):
             ("deliver-version/p.m", "ame-control", {"model": "m"}),
             ("compare-versions/p.m", "ame-gpu", {"model": "m"}),
             ("deliver-version/p.other", "ame-control", {"model": "other"}),
+            ("watch-registry/p.models", "ame-control", {}),
             ("run-task/p.t", "ame-cpu", {"task_name": "t"}),
             ("run-task/p.v", "ame-cpu", {"task_name": "v"}),
             ("produce-data-set/p.d", "ame-cpu", {"data_set": "d"}),
@@ -48,11 +50,16 @@ def test_schedules_limits_and_tags(compiled):
         "train-model/p.m",
         "deliver-version/p.m",
         "deliver-version/p.other",
+        "watch-registry/p.models",
         "produce-data-set/p.d",
+    }
+    assert {name for name, each in found.items() if each.collision_strategy == "CANCEL_NEW"} == {
+        "watch-registry/p.models"
     }
     assert found["compare-versions/p.m"].tags == ("ame", "ame-project:p", "ame:p.m")
     assert found["run-task/p.t"].tags == ("ame", "ame-project:p", "ame-task:p.t")
     assert found["produce-data-set/p.d"].tags == ("ame", "ame-project:p", "ame-data-set:p.d")
+    assert found["watch-registry/p.models"].tags == ("ame", "ame-project:p", "ame-watch:p")
 
 
 def test_a_new_version_of_exactly_this_model_starts_its_delivery(compiled):
@@ -80,6 +87,76 @@ def test_a_description_says_what_where_and_when(compiled):
         "- schedule: `0 3 * * *`, Europe/Berlin\n"
         "- defined in `p0/ame.yml`\n"
     )
+
+
+def test_a_project_with_models_is_looked_after_every_ten_minutes(compiled):
+    watch = compiled(PROJECT)["watch-registry/p.models"]
+
+    assert watch.flow == FlowKind("watch-registry", "flows.registry_watch.watch_registry", WatchRegistry)
+    assert watch.schedule == Schedule(cron="*/10 * * * *", timezone="UTC")
+    assert (watch.resources, watch.triggers, str(watch.where)) == (Resources(), (), "p0/ame.yml")
+    assert watch.job_variables["labels"] == {"ame-flows/project": "p"}
+    assert watch.description == (
+        "Finds versions that nobody delivered and deliveries that stand still, and starts them.\n"
+        "\n"
+        "- models: `m`, `other`\n"
+        "- schedule: `*/10 * * * *`, UTC\n"
+        "- defined in `p0/ame.yml`\n"
+    )
+
+
+def test_a_project_without_models_has_nothing_to_look_after(compiled):
+    assert list(compiled(task_of("p", "t"))) == ["run-task/p.t"]
+
+
+def test_of_many_models_the_first_are_named(compiled):
+    models = "".join(f"  - {{name: m{number}, promotion: {{strategy: never}}}}\n" for number in range(12))
+    description = compiled(f"name: p\nmodels:\n{models}")["watch-registry/p.models"].description
+
+    assert "- models: `m0`, `m1`, `m2`, `m3`, `m4`, `m5`, `m6`, `m7`, `m8`, `m9` and 2 more\n" in description
+
+
+def test_a_model_or_a_project_called_models_takes_no_name_away(compiled):
+    model = "{{name: {}, training: {{task: {{taskRef: models}}}}, promotion: {{strategy: never}}}}"
+    text = "name: {}\nmodels: [{}]\ntasks: [{{name: models, executor: !pip {{command: c}}}}]\n"
+    found = compiled(
+        text.format("p", model.format("models")), text.format("p.models", model.format("p.models"))
+    )
+
+    assert list(found) == [
+        "train-model/p.models",
+        "deliver-version/p.models",
+        "watch-registry/p.models",
+        "run-task/p.models",
+        "train-model/p.models.p.models",
+        "deliver-version/p.models.p.models",
+        "watch-registry/p.models.models",
+        "run-task/p.models.models",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "facts"),
+    [
+        ("promotion: {strategy: abTest}, abTest: {data: {path: h.csv}, label: y}", ["promotion: by the A/B test with the champion"]),
+        ("promotion: {strategy: always}", ["promotion: when it passes validation"]),
+        ("promotion: {strategy: never}", ["promotion: by hand only"]),
+        ("promotion: {strategy: metric, metric: accuracy}", ["promotion: when its logged `accuracy` is higher than the champion's"]),
+        (
+            "promotion: {strategy: metric, metric: '{{ a`b }}_loss', greaterIsBetter: false}, delivery: latest",
+            [
+                "promotion: when its logged ``{ { a`b }}_loss`` is lower than the champion's",
+                "delivery: only the latest; a newer version supersedes those that still wait",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_a_delivery_says_who_decides_and_about_which_versions(compiled, keys, facts):
+    found = compiled(f"name: p\nmodels:\n  - {{name: m, {keys}}}\n")["deliver-version/p.m"]
+
+    head = "Decides about one version of the model **m**. Starts when MLflow has a new one.\n\n"
+    lines = [f"- {fact}\n" for fact in facts]
+    assert found.description == head + "".join(lines) + "- defined in `p0/ame.yml`\n"
 
 
 def task_of(project: str, name: str) -> str:

@@ -11,6 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from ame.cli._loop import run_beside
+from ame.registry import Claim, ModelJournal
+from ame.registry.journal import read_entry
+from flows import delivery
+from flows._dispatch import run_step
 from tests.flows.conftest import AME_YML, Project
 
 Make = Callable[..., Project]
@@ -140,27 +145,143 @@ def test_a_version_of_a_killed_training_is_refused_by_the_next_run(project: Make
     assert made.tags("2")["ame.why"] == "its training was killed before it ended"
 
 
-def test_a_delivery_that_was_cut_off_goes_on_and_decides_once(project: Make) -> None:
+def test_a_delivery_that_was_cut_off_goes_on_and_decides_once(
+    project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = project()
     made.run(FEATURES="noise a")
-    made.run(FEATURES="a b")
-    made.stop_training()
+    steps = [
+        (delivery._Delivery, "_reach"),
+        (delivery, "judge"),
+        (ModelJournal, "decide"),
+        (ModelJournal, "_move_champion"),
+        (ModelJournal, "_mark"),
+    ]
+    states = []
+    for owner, step in steps:
+        with monkeypatch.context() as patch:
+            # As a kill leaves it: the step is not done, and the claim is still there.
+            patch.setattr(owner, step, _killed)
+            patch.setattr(Claim, "release", lambda _: None)
+            (report,) = made.run(FEATURES="a b")
+            assert report["failed"], step
+        states.append(made.tags("2").get("ame.state"))
+        made.stop_training()
+    assert states == ["trained", "validated", "compared", "compared", "compared"]
     registry = made.work().registry
-    test = made.tags("2")["ame.ab_test_run"]
-    for state in ("trained", "validated", "compared"):
-        # As a kill between the test and the promotion leaves it.
-        registry.client.set_registered_model_alias(made.model, "champion", "1")
-        registry.client.set_model_version_tag(made.model, "2", "ame.state", state)
-        (report,) = made.run()
-        assert (report["model"]["version"], report["state"]) == ("2", "Promoted"), state
-        assert made.tags("2")["ame.ab_test_run"] == test, state
-        assert registry.champion(made.model) == "2"
-    # Between the alias and the state.
-    registry.client.set_model_version_tag(made.model, "2", "ame.state", "compared")
+    assert registry.champion(made.model) == "2", "it was cut off after the promotion"
     (report,) = made.run()
-    assert report["state"] == "Promoted"
+    assert (report["model"]["version"], report["state"]) == ("2", "Promoted")
     assert registry.alias(made.model, "previous") == "1"
+    entries = made.work().journal(made.model).entries()
+    assert [(entry.decision, entry.version) for entry in entries] == [("promote", "1"), ("promote", "2")]
+    assert len(_tests_of(made)) == 1
     assert made.run() == []
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise RuntimeError("killed here")
+
+
+def _tests_of(made: Project) -> list[str]:
+    client = made.work().registry.client
+    found = client.get_experiment_by_name(f"ame/ab-tests/{made.model}")
+    return [run.info.run_id for run in client.search_runs([found.experiment_id])]
+
+
+def test_the_entry_of_a_decision_holds_what_it_followed_from(project: Make) -> None:
+    made = project()
+    made.run(FEATURES="noise a")
+    (report,) = made.run(FEATURES="a b")
+    journal = made.work().journal(made.model)
+    first, second = (read_entry(journal.chain, entry) for entry in journal.entries())
+    assert (first.reason, first.before, first.numbers) == (report_of_first(), None, {})
+    assert (second.before, second.after, second.runner_up) == ("1", "2", "1")
+    assert second.numbers["roc_auc"]["difference"] == report["model"]["metrics"]["roc_auc"]["difference"]
+    run = made.work().registry.client.get_run(report["model"]["abTestRunId"])
+    assert second.digests == {
+        "code": made.work().source,
+        "gate": run.data.params["gate_sha256"],
+        "data": run.data.params["holdout_sha256"],
+    }
+    assert second.key == run.data.tags["ame.decision_key"]
+    assert second.links["abTest"] == run.info.run_id
+    assert second.reason == report["message"]
+    assert made.tags("2")["ame.entry"] == f"2 promoted {second.run_id}"
+
+
+def report_of_first() -> str:
+    return "there was no champion and it passed validation"
+
+
+BY_METRIC = AME_YML.replace(
+    """        abTest:
+          data: {path: holdout.csv}
+          label: y
+          primary: {metric: roc_auc, margin: 0.0}
+          scoring: {environment: current}
+""",
+    "        promotion: {strategy: metric, metric: accuracy}\n",
+)
+
+
+def test_by_a_logged_metric_the_strictly_better_one_is_promoted(project: Make) -> None:
+    made = project(ame_yml=BY_METRIC)
+    made.run()
+    registry, run = made.work().registry, made.work().registry.version(made.model, "1").run_id
+    client = registry.client
+    accuracy = client.get_run(run).data.metrics["accuracy"]
+    made.stop_training()
+    found = []
+    for logged in ({"accuracy": accuracy}, {"accuracy": accuracy + 0.01}, {"loss": 1.0}):
+        with mlflow.start_run() as better:
+            mlflow.log_metrics(logged | {"loss": 2.0})
+        client.create_model_version(made.model, f"runs:/{better.info.run_id}/model", better.info.run_id)
+        (report,) = made.run()
+        found.append((report["state"], report["message"]))
+    one, two = f"{accuracy:g}", f"{accuracy + 0.01:g}"
+    assert found == [
+        ("Rejected", f"accuracy is {one}, not higher than the {one} of the champion, version 1"),
+        ("Promoted", f"accuracy is {two}, higher than the {one} of the champion, version 1"),
+        ("Refused", found[2][1]),
+    ]
+    assert "its run logged no metric 'accuracy' (it logged: loss)" in found[2][1].lower()
+
+
+def test_with_latest_a_newer_version_supersedes_those_that_wait(project: Make) -> None:
+    made = project(
+        ame_yml=BY_METRIC.replace("        promotion", "        delivery: latest\n        promotion")
+    )
+    made.run()
+    made.stop_training()
+    source = made.work().registry.version(made.model, "1")
+    for _ in range(3):
+        mlflow.register_model(source.source, made.model)
+    assert [(report["model"]["version"], report["state"]) for report in made.run()] == [
+        ("2", "Superseded"),
+        ("3", "AlreadyDecided"),
+        ("4", "Rejected"),
+    ]
+    assert made.tags("3")["ame.why"] == "version 4 is newer, and the file says `delivery: latest`"
+
+
+def test_a_run_for_a_newer_version_delivers_the_older_ones_first(project: Make) -> None:
+    made = project(ame_yml=BY_METRIC)
+    made.run()
+    source = made.work().registry.version(made.model, "1")
+    for _ in range(2):
+        mlflow.register_model(source.source, made.model)
+    work = made.work()
+    ended = run_beside(
+        run_step(delivery.deliver_version, work, made.model, model=made.model, version="3"), lambda: None
+    )
+    assert ended.state == "Rejected"
+    entries = work.journal(made.model).entries()
+    assert [(entry.decision, entry.version) for entry in entries] == [
+        ("promote", "1"),
+        ("reject", "2"),
+        ("reject", "3"),
+    ]
 
 
 def test_a_challenger_that_cannot_be_scored_is_invalid_and_not_tried_for_ever(project: Make) -> None:

@@ -195,6 +195,11 @@ def test_no_scalar_is_read_before_its_field_says_how(load):
          Promotion(strategy="abTest", first_version="never")),
         ("promotion: {strategy: never}", Promotion(strategy="never", explicit=True)),
         ("promotion: {strategy: always}", Promotion(strategy="always", explicit=True)),
+        ("promotion: {strategy: metric, metric: accuracy}",
+         Promotion(strategy="metric", metric="accuracy", explicit=True)),
+        ("promotion: {strategy: metric, metric: eval/loss, greaterIsBetter: no, firstVersion: never}",
+         Promotion(strategy="metric", first_version="never", metric="eval/loss", greater_is_better=False,
+                   explicit=True)),
     ],
 )  # fmt: skip
 def test_who_decides_follows_from_the_sections_unless_it_is_said(load, sections, expected):
@@ -214,6 +219,74 @@ def test_a_model_that_nothing_decides_about_is_never_promoted_and_the_user_is_to
         "'abTest' nor 'validation'. Add one of them, or write `promotion: {strategy: never}` if that is "
         "meant."
     )
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("loss", "err", "rmse", "mse", "mae", "mape", "rmsle", "mlse", "brier", "deviance", "perplexity"),
+        *(
+            "fpr",
+            "fnr",
+            "log_loss",
+            "eval/log-loss",
+            "validation-mlogloss",
+            "merror",
+            "val_loss_2",
+            "VAL.MAE",
+        ),
+        *("logLoss", "valRMSE", "trainMSELoss", "mean_absolute_error", "neg_log_loss", "Eval Brier"),
+    ],
+)
+def test_what_reads_like_a_loss_needs_a_word_on_what_is_better(load, refusals, metric):
+    said = f"name: x\nmodels: [{{name: m, promotion: {{strategy: metric, metric: {metric}"
+
+    assert refusals(f"{said}}}}}]\n") == [
+        (
+            f"AME-E113 ame.yml:2:50 promotion of model 'm' is by the metric '{metric}' and lacks 'greaterIsBetter'. "
+            "The name reads like that of an error, of which less is better; a wrong guess would promote the worse "
+            "model. Write `greaterIsBetter: false`, or `greaterIsBetter: true` if more of it is better."
+        )
+    ]
+    for word in ("true", "false"):
+        model = load(f"{said}, greaterIsBetter: {word}}}}}]\n").models["m"]
+        assert model.promotion.greater_is_better is (word == "true")
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "accuracy",
+        "roc_auc",
+        "f1",
+        "r2",
+        "loss_ratio",
+        "error.recall",
+        "maeAccuracy",
+        "blossoming",
+        "MAP",
+        "1",
+    ],
+)
+def test_any_other_metric_is_better_the_greater_it_is(load, metric):
+    project = load(f"name: x\nmodels: [{{name: m, promotion: {{strategy: metric, metric: {metric}}}}}]\n")
+
+    assert project.models["m"].promotion == Promotion(strategy="metric", metric=metric, explicit=True)
+
+
+def test_every_version_is_delivered_unless_only_the_latest_is_wanted(load):
+    models = load(
+        "name: x\nmodels:\n"
+        "  - {name: a, promotion: {strategy: never}}\n"
+        "  - {name: b, promotion: {strategy: never}, delivery: every}\n"
+        "  - {name: c, promotion: {strategy: never}, delivery: latest}\n"
+    ).models
+
+    assert {name: model.delivery for name, model in models.items()} == {
+        "a": "every",
+        "b": "every",
+        "c": "latest",
+    }
 
 
 def test_the_gate_has_its_own_defaults(load):

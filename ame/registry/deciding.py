@@ -1,0 +1,232 @@
+"""Deciding on a model's versions: under a claim, written to the journal first, then carried out.
+
+The journal leads and the registry follows. An entry stands before the alias `champion` moves; whoever finds
+one that was not carried out makes up for it, and an alias that says something else than the journal was moved
+by somebody, whom the journal then notes and follows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ame.registry.chain import Chain, Link
+from ame.registry.claims import Claim, ClaimLost, Holder, Silence, make_claim, patience
+from ame.registry.connection import server_time
+from ame.registry.journal import (
+    Decision,
+    Draft,
+    Entry,
+    carried_out,
+    entries,
+    to_entry,
+    write_entry,
+)
+from ame.registry.versions import DECIDED, State, Version
+
+if TYPE_CHECKING:
+    from ame.registry.registry import Registry
+
+__all__ = ["ChampionMoved", "ModelJournal"]
+
+_DECISION_OF: dict[State, Decision] = {
+    "refused": "refuse",
+    "rejected": "reject",
+    "inconclusive": "inconclusive",
+    "invalid": "invalid",
+    "superseded": "supersede",
+}
+
+
+class ChampionMoved(Exception):
+    """The champion is not the one any more that a decision was made against; nothing was decided."""
+
+
+class ModelJournal:
+    """The claims, the journal and the champion of one model.
+
+    Methods raise MlflowException when the server fails, and Refused (AME-E321, AME-E322) when the journal
+    cannot be used.
+    """
+
+    def __init__(self, registry: Registry, model: str) -> None:
+        self.registry = registry
+        self.model = model
+        self.chain = Chain(registry.client, model)
+
+    def entries(self) -> list[Entry]:
+        """All entries, oldest first, without what only their files hold."""
+        return entries(self.chain)
+
+    def claim(self, holder: Holder, *, over: Callable[[Link], bool]) -> Claim | None:
+        """Claim the model if nobody holds it, or `over` says that the claim which holds may be ended."""
+        link = self.chain.begun()
+        if link.claim and not over(link):
+            return None
+        return make_claim(self.chain, link, holder)
+
+    def settle(self, claim: Claim, by: str) -> None:
+        """Bring journal and registry together: carry out what stands there, note what others have done.
+
+        Raises:
+            ClaimLost: when the claim has ended.
+        """
+        entry = to_entry(claim.check())
+        if entry and not entry.carried_out:
+            entry = self.carry_out(claim, entry)
+        champion = self.registry.champion(self.model)
+        noted = entry.champion if entry else None
+        if champion != noted:
+            self.decide(claim, self._observed(noted, champion, by, first=entry is None))
+        for version in self.registry.versions(self.model):
+            if version.state in DECIDED and not version.journaled:
+                self.decide(claim, self._adopted(version, champion, by))
+
+    def decide(self, claim: Claim, draft: Draft) -> Entry:
+        """Write a decision down and carry it out.
+
+        Raises:
+            ClaimLost: when the claim has ended; nothing was decided, or another process carries it out.
+            ChampionMoved: when the champion is not `draft.before`, and was not before the entry was written.
+        """
+        link = claim.check()
+        if draft.decision != "observe" and self.registry.champion(self.model) != draft.before:
+            raise ChampionMoved
+        written = write_entry(self.chain, link, draft, now=server_time(self.registry.uri), claim=claim.slot)
+        if written is None:
+            raise ClaimLost
+        link, entry = written
+        claim.moved(link)
+        done = self.carry_out(claim, entry)
+        if done.void and draft.decision != "observe":
+            raise ChampionMoved
+        return done
+
+    def carry_out(self, claim: Claim, entry: Entry) -> Entry:
+        """Make the registry say what the newest entry says; what was done of it already is left so.
+
+        Raises:
+            ClaimLost: when the claim has ended.
+        """
+        outcome = "yes"
+        if entry.after != entry.before:
+            outcome = self._move_champion(claim, entry)
+        if outcome == "yes":
+            claim.check()
+            self._mark(entry)
+        if not carried_out(self.chain, entry, outcome):
+            raise ClaimLost
+        return replace(entry, carried_out=outcome)
+
+    def by_hand(self, holder: Holder, make: Callable[[Sequence[Entry], str | None], Draft]) -> Entry:
+        """Decide now, for a person: a delivery that is under way loses its claim and begins again.
+
+        Args:
+            make: gives the decision for the journal and the champion as they are; it may refuse.
+        """
+        silence = Silence()
+        while True:
+            # Who has just written an entry is about to carry it out.
+            claim = self.claim(holder, over=lambda link: _may_be_interrupted(link) or silence.look(link))
+            if claim is None:
+                time.sleep(patience() / 20)
+                continue
+            try:
+                with claim:
+                    try:
+                        self.settle(claim, holder.name)
+                        champion = self.registry.champion(self.model)
+                        return self.decide(claim, make(self.entries(), champion))
+                    finally:
+                        claim.release()
+            except (ClaimLost, ChampionMoved):
+                continue
+
+    def _move_champion(self, claim: Claim, entry: Entry) -> str:
+        """Let the alias name the entry's champion.
+
+        Returns:
+            `yes`, or the champion, `none` without one, whom somebody has set meanwhile and who stays.
+        """
+        from mlflow.exceptions import MlflowException
+
+        began = time.monotonic()
+        while (now := self.registry.champion(self.model)) != entry.after:
+            if now != entry.before or entry.after is None:
+                return now or "none"
+            # MLflow cannot refuse a write that comes too late, so it is sent only right after a sign of
+            # life: for as long as it can be under way, nobody takes the claim over.
+            claim.sign()
+            asked = time.monotonic()
+            claim.check()
+            if time.monotonic() - asked > patience() / 4:
+                continue
+            try:
+                self.registry.set_champion_once(self.model, entry.after)
+            except MlflowException:
+                if time.monotonic() - began > 2 * patience():
+                    raise
+                time.sleep(1.0)
+        try:
+            claim.check()
+        except ClaimLost:
+            self._take_back(entry)
+            raise
+        self.registry.set_previous(self.model, entry.runner_up)
+        return "yes"
+
+    def _take_back(self, entry: Entry) -> None:
+        """Undo a move of the alias that came too late: after a stop of this process just before it."""
+        link = self.chain.end()
+        newest = to_entry(link) if link else None
+        if newest is None or newest.sequence == entry.sequence or not newest.carried_out:
+            return
+        if newest.champion not in (None, entry.after) and self.registry.champion(self.model) == entry.after:
+            self.registry.set_champion_once(self.model, str(newest.champion))
+
+    def _mark(self, entry: Entry) -> None:
+        if entry.version is None or entry.state is None:
+            return
+        self.registry.mark_decided(self.model, entry.version, entry)
+        if entry.decision == "rollback" and entry.after is not None:
+            self.registry.mark_promoted(self.model, entry.after, entry)
+
+    def _observed(self, noted: str | None, champion: str | None, by: str, *, first: bool) -> Draft:
+        if first:
+            reason = f"Version {champion} was the champion when this journal began."
+        elif champion is None:
+            reason = f"The alias 'champion' was taken from version {noted} by somebody, not by ame-flows."
+        else:
+            reason = (
+                f"The alias 'champion' was moved from version {noted or 'none'} to version {champion} by "
+                "somebody, not by ame-flows."
+            )
+        return Draft(
+            decision="observe",
+            version=champion,
+            before=noted,
+            after=champion,
+            runner_up=noted,
+            state="promoted" if champion else None,
+            by=f"unknown, seen by {by}",
+            reason=reason,
+        )
+
+    def _adopted(self, version: Version, champion: str | None, by: str) -> Draft:
+        """What was decided on a version outside the journal: by its training, or before there was one."""
+        return Draft(
+            decision=_DECISION_OF.get(version.state, "observe") if version.state else "observe",
+            version=version.number,
+            before=champion,
+            after=champion,
+            state=version.state,
+            by=version.tags.get("ame.decided_by") or f"unknown, seen by {by}",
+            reason=version.tags.get("ame.why", ""),
+        )
+
+
+def _may_be_interrupted(link: Link) -> bool:
+    entry = to_entry(link)
+    return entry is None or bool(entry.carried_out)

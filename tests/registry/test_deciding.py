@@ -1,0 +1,433 @@
+"""One decision a version, one champion, and a journal that tells the truth, whatever dies in between."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Self
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from ame.registry import (
+    ChampionMoved,
+    Claim,
+    ClaimLost,
+    Draft,
+    Entry,
+    Holder,
+    Link,
+    ModelJournal,
+    Registry,
+    Silence,
+)
+from ame.registry.chain import Slot
+from ame.registry.journal import champions, read_entry
+from tests.registry.deciders import CONTEXT, decide_until_killed, draft_of
+from tests.registry.servers import MlflowServer
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _short_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AME_CLAIM_SECONDS", "3")
+
+
+@pytest.fixture
+def model(server: MlflowServer) -> str:
+    """A registered model with four versions."""
+    name = f"decided-{next(_names)}"
+    register(MlflowClient(server.uri, server.uri), name, 4)
+    return name
+
+
+def register(client: MlflowClient, model: str, versions: int) -> None:
+    client.create_registered_model(model)
+    for number in range(versions):
+        client.create_model_version(model, f"s3://bucket/{number}", await_creation_for=0)
+
+
+@pytest.fixture
+def open_journal(server: MlflowServer, model: str) -> Callable[[], ModelJournal]:
+    """The model's journal as a process of its own sees it."""
+    return lambda: ModelJournal(Registry(server.uri), model)
+
+
+@pytest.fixture
+def claimed(open_journal: Callable[[], ModelJournal]) -> Callable[..., tuple[ModelJournal, Claim]]:
+    def take(name: str = "somebody", *, expired: bool = False) -> tuple[ModelJournal, Claim]:
+        journal = open_journal()
+        claim = journal.claim(Holder(name, None, "a test"), over=lambda _: expired)
+        assert claim
+        journal.settle(claim, name)
+        return journal, claim
+
+    return take
+
+
+def decide(journal: ModelJournal, claim: Claim, number: str) -> Entry:
+    version = journal.registry.version(journal.model, number)
+    return journal.decide(claim, draft_of(version, journal.registry.champion(journal.model)))
+
+
+def told(journal: ModelJournal) -> list[tuple[str, str | None, str | None, str]]:
+    return [(entry.decision, entry.version, entry.champion, entry.carried_out) for entry in journal.entries()]
+
+
+def test_decisions_stand_in_the_journal_and_in_the_registry(
+    claimed: Callable[..., Any], server: MlflowServer
+) -> None:
+    journal, claim = claimed()
+    for number in ("1", "2", "3", "4"):
+        decide(journal, claim, number)
+    claim.release()
+    assert told(journal) == [
+        ("promote", "1", "1", "yes"),
+        ("promote", "2", "2", "yes"),
+        ("reject", "3", "2", "yes"),
+        ("promote", "4", "4", "yes"),
+    ]
+    registry = Registry(server.uri)
+    assert registry.client.get_registered_model(journal.model).aliases == {"champion": "4", "previous": "2"}
+    assert [version.state for version in registry.versions(journal.model)] == [
+        "promoted",
+        "promoted",
+        "rejected",
+        "promoted",
+    ]
+    # Each entry's file has the digest of the one before.
+    whole = [read_entry(journal.chain, entry) for entry in journal.entries()]
+    assert [entry.previous for entry in whole] == ["", *(entry.digest for entry in whole[:-1])]
+    assert [entry.sequence for entry in whole] == [1, 2, 3, 4]
+
+
+def test_what_another_holds_is_left_alone_and_what_it_lost_it_cannot_write(
+    claimed: Callable[..., Any], open_journal: Callable[[], ModelJournal]
+) -> None:
+    slow, lost = claimed("slow")
+    assert open_journal().claim(Holder("fast", None, "a test"), over=lambda _: False) is None
+    fast, claim = claimed("fast", expired=True)
+    decide(fast, claim, "1")
+    # The one that was given up wakes up.
+    with pytest.raises(ClaimLost):
+        lost.check()
+    with pytest.raises(ClaimLost):
+        decide(slow, lost, "1")
+    with pytest.raises(ClaimLost):
+        slow.settle(lost, "slow")
+    lost.release()
+    claim.check()
+    assert told(fast) == [("promote", "1", "1", "yes")]
+
+
+def test_of_two_that_write_at_once_one_decides(
+    claimed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken over between the look at the claim and the entry."""
+    slow, lost = claimed("slow")
+    look = lost.check
+
+    def look_and_be_taken_over() -> Link:
+        link = look()
+        fast, claim = claimed("fast", expired=True)
+        decide(fast, claim, "1")
+        return link
+
+    monkeypatch.setattr(lost, "check", look_and_be_taken_over)
+    draft = draft_of(slow.registry.version(slow.model, "1"), "1")
+    with pytest.raises(ClaimLost):
+        slow.decide(lost, replace(draft, before="1"))
+    assert told(slow) == [("promote", "1", "1", "yes")]
+    # What it had prepared is gone.
+    assert len(slow.chain.runs()) == 1
+
+
+def test_a_promotion_that_was_cut_off_is_carried_out_by_the_next(
+    claimed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    for cut in ("_move_champion", "_mark"):
+        number = {"_move_champion": "2", "_mark": "4"}[cut]
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelJournal, cut, _killed)
+            with pytest.raises(KeyboardInterrupt):
+                decide(journal, claim, number)
+        assert journal.entries()[-1].carried_out == ""
+        assert journal.registry.version(journal.model, number).state is None
+        journal, claim = claimed("the next", expired=True)
+        assert journal.registry.champion(journal.model) == number
+        assert journal.registry.version(journal.model, number).state == "promoted"
+        assert journal.entries()[-1].carried_out == "yes"
+    assert journal.registry.alias(journal.model, "previous") == "2"
+    assert [entry.version for entry in journal.entries()] == ["1", "2", "4"]
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_alias_moved_by_hand_is_noted_and_respected(
+    claimed: Callable[..., Any], server: MlflowServer
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    client = MlflowClient(server.uri, server.uri)
+    client.set_registered_model_alias(journal.model, "champion", "3")
+    version = journal.registry.version(journal.model, "2")
+    with pytest.raises(ChampionMoved):
+        journal.decide(claim, draft_of(version, "1"))
+    journal.settle(claim, "a test")
+    entry = journal.entries()[-1]
+    assert (entry.decision, entry.version, entry.before, entry.after) == ("observe", "3", "1", "3")
+    assert entry.reason == (
+        "The alias 'champion' was moved from version 1 to version 3 by somebody, not by ame-flows."
+    )
+    assert journal.registry.version(journal.model, "3").state == "promoted"
+    client.delete_registered_model_alias(journal.model, "champion")
+    journal.settle(claim, "a test")
+    assert journal.entries()[-1].reason == (
+        "The alias 'champion' was taken from version 3 by somebody, not by ame-flows."
+    )
+    assert journal.registry.champion(journal.model) is None
+
+
+def test_an_alias_moved_between_the_entry_and_the_promotion_stays(
+    claimed: Callable[..., Any], server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    carry_out = ModelJournal.carry_out
+
+    def moved_first(self: ModelJournal, claim: Claim, entry: Entry) -> Entry:
+        client = MlflowClient(server.uri, server.uri)
+        client.set_registered_model_alias(self.model, "champion", "4")
+        return carry_out(self, claim, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelJournal, "carry_out", moved_first)
+        with pytest.raises(ChampionMoved):
+            decide(journal, claim, "2")
+    assert told(journal)[-1] == ("promote", "2", "1", "4")
+    assert journal.registry.version(journal.model, "2").state is None
+    journal.settle(claim, "a test")
+    assert told(journal)[-1] == ("observe", "4", "4", "yes")
+    # It is judged against the new champion then.
+    assert decide(journal, claim, "2").before == "4"
+    assert journal.registry.champion(journal.model) == "2"
+
+
+def test_a_promotion_that_arrives_too_late_is_taken_back(
+    claimed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped just before the alias was moved, for so long that another has taken over and decided again."""
+    slow, lost = claimed("slow")
+    decide(slow, lost, "1")
+    move = slow.registry.set_champion_once
+
+    def stopped(model: str, number: str) -> None:
+        monkeypatch.setattr(slow.registry, "set_champion_once", move)
+        fast, claim = claimed("fast", expired=True)
+        decide(fast, claim, "4")
+        move(model, number)
+
+    monkeypatch.setattr(slow.registry, "set_champion_once", stopped)
+    with pytest.raises(ClaimLost):
+        decide(slow, lost, "2")
+    assert slow.registry.champion(slow.model) == "4"
+    assert [entry.version for entry in slow.entries()] == ["1", "2", "4"]
+    assert slow.registry.version(slow.model, "2").state == "promoted"
+
+
+def test_a_claim_expires_by_the_clock_of_who_looks_at_it() -> None:
+    now = 0.0
+    silence = Silence(lambda: now)
+    slots = (Slot("claim", {"token": "t", "holder": "h", "flowRun": "", "what": "w", "seconds": "30"}),)
+    link = Link("run", "0", {}, {}, slots)
+    assert not silence.look(link)
+    for now in (5.0, 10.0, 15.0, 20.0, 25.0):  # noqa: B007 - the clock
+        assert not silence.look(link)
+    alive = replace(link, tags={"ame.sign_of_life.1": "1"})
+    assert not silence.look(alive)
+    for now in (30.0, 35.0, 40.0, 45.0, 50.0):  # noqa: B007 - the clock
+        assert not silence.look(alive)
+    # The server was away for an hour: nobody could give a sign.
+    now = 3600.0
+    assert not silence.look(alive)
+    now = 3606.0
+    assert silence.look(alive)
+
+
+def test_a_decision_by_hand_interrupts_a_delivery(
+    claimed: Callable[..., Any], open_journal: Callable[[], ModelJournal]
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    decide(journal, claim, "2")
+
+    def back(entries: Any, champion: str | None) -> Draft:
+        assert [entry.version for entry in entries] == ["1", "2"]
+        return Draft(
+            decision="rollback",
+            version=champion,
+            before=champion,
+            after="1",
+            state="rolled-back",
+            by="ada",
+            reason="bad",
+        )
+
+    began = time.monotonic()
+    open_journal().by_hand(Holder("ada", None, "rollback"), back)
+    assert time.monotonic() - began < 3, "it waited for the delivery"
+    assert journal.registry.champion(journal.model) == "1"
+    assert journal.registry.alias(journal.model, "previous") is None
+    with pytest.raises(ClaimLost):
+        decide(journal, claim, "4")
+
+
+def test_versions_decided_elsewhere_are_adopted(claimed: Callable[..., Any]) -> None:
+    """By a training that failed, or by a release without a journal."""
+    journal, claim = claimed()
+    registry = journal.registry
+    registry.mark(registry.version(journal.model, "1"), "refused", why="its training failed")
+    registry.client.set_registered_model_alias(journal.model, "champion", "2")
+    registry.mark(
+        registry.version(journal.model, "2"), "promoted", why="better", decided_by="the old release"
+    )
+    journal.settle(claim, "a test")
+    assert told(journal) == [("observe", "2", "2", "yes"), ("refuse", "1", "2", "yes")]
+    assert journal.entries()[1].reason == "its training failed"
+    before = len(journal.entries())
+    journal.settle(claim, "a test")
+    assert len(journal.entries()) == before
+
+
+@pytest.fixture
+def deciders(server: MlflowServer) -> Iterator[Callable[[list[str]], Any]]:
+    started: list[Any] = []
+
+    def start(models: list[str]) -> Any:
+        process = CONTEXT.Process(target=decide_until_killed, args=(server.uri, models, 2.0), daemon=True)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+    for process in started:
+        process.join(30)
+
+
+@pytest.mark.parametrize("registrations", [int(os.environ.get("REGISTRATIONS", "40"))])
+def test_under_kills_every_version_is_decided_once_and_there_is_one_champion(
+    server: MlflowServer, deciders: Callable[[list[str]], Any], registrations: int
+) -> None:
+    """Deciding processes and the server are killed at random; REGISTRATIONS=1000 makes it a long one."""
+    seed = int(os.environ.get("SEED", time.time_ns() % 2**32))
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    client, registry = MlflowClient(server.uri, server.uri), Registry(server.uri)
+    models = [f"killed-{next(_names)}" for _ in range(max(3, registrations // 50))]
+    for model in models:
+        register(client, model, 1)
+    registered = Counter(dict.fromkeys(models, 1))
+    processes = [deciders(models) for _ in range(4)]
+    sampler = Sampler(server.uri, models)
+    deadline = time.monotonic() + 60 + registrations * 1.5
+    kills = 0
+    with sampler:
+        while True:
+            time.sleep(chance.uniform(0.1, 0.5))
+            if registered.total() < registrations:
+                model = chance.choice(models)
+                registry.client.create_model_version(model, "s3://bucket/x", await_creation_for=0)
+                registered[model] += 1
+            elif all(_all_decided(registry, model) for model in models):
+                break
+            if chance.random() < 0.15:
+                victim = chance.randrange(len(processes))
+                processes[victim].kill()
+                processes[victim] = deciders(models)
+                kills += 1
+            if chance.random() < 0.01:
+                server.restart()
+                kills += 1
+            assert time.monotonic() < deadline, f"seed {seed}"
+    assert kills
+    assert sampler.seen > 10 * len(models), "the sampler has hardly looked"
+    for process in processes:
+        process.kill()
+    for model in models:
+        _check_truth(ModelJournal(registry, model), sampler.champions[model], registered[model], seed)
+
+
+def _all_decided(registry: Registry, model: str) -> bool:
+    return all(version.journaled for version in registry.versions(model))
+
+
+def _check_truth(journal: ModelJournal, sampled: list[str], registered: int, seed: int) -> None:
+    # The last entry may have been cut off.
+    claim = journal.claim(Holder("the test", None, "a test"), over=lambda _: True)
+    assert claim
+    journal.settle(claim, "the test")
+    entries = [read_entry(journal.chain, entry) for entry in journal.entries()]
+    decided = Counter(entry.version for entry in entries)
+    assert decided == {str(number + 1): 1 for number in range(registered)}, f"seed {seed}"
+    assert all(entry.carried_out == "yes" for entry in entries), f"seed {seed}"
+    assert [entry.previous for entry in entries] == ["", *(entry.digest for entry in entries[:-1])]
+    states = {version.number: version.state for version in journal.registry.versions(journal.model)}
+    assert states == {entry.version: entry.state for entry in entries}, f"seed {seed}"
+    reigns = [entry.champion for entry in champions(entries)]
+    assert journal.registry.champion(journal.model) == reigns[-1], f"seed {seed}"
+    # What readers saw is what the journal tells, in its order; a short reign may be missed by them.
+    told = iter(reigns)
+    assert all(champion in told for champion in sampled), f"seed {seed}: {sampled} in {reigns}"
+
+
+class Sampler:
+    """Reads the champion of every model again and again, as those do who serve it."""
+
+    def __init__(self, uri: str, models: list[str]) -> None:
+        self.client = MlflowClient(uri, uri)
+        self.models = models
+        self.champions: dict[str, list[str]] = {model: [] for model in models}
+        self.seen = 0
+        self.gaps: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert not self.gaps
+
+    def _sample(self) -> None:
+        for model in itertools.cycle(self.models):
+            if self._stop.is_set():
+                return
+            try:
+                found = self.client.get_registered_model(model).aliases.get("champion")
+            except MlflowException:
+                time.sleep(0.05)  # the server was killed
+                continue
+            self.seen += 1
+            known = self.champions[model]
+            if found is None:
+                if known:
+                    self.gaps.append(f"{model} had no champion after {known[-1]}")
+            elif not known or known[-1] != found:
+                known.append(str(found))
+            self._stop.wait(0.01)
