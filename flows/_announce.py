@@ -7,6 +7,7 @@ is told at least once, and a repeat has the same id, by which Prefect knows it.
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,9 @@ def announce_now(journal: ModelJournal, project: str) -> str:
         untold = _untold(journal)
         if not untold:
             return ""
-        if not PREFECT_API_URL.value():
-            # Its client would start a server of its own, that nobody listens to.
-            return "no Prefect server is named"
+        nobody = _nobody_listens()
+        if nobody:
+            return nobody
         settings = {PREFECT_CLIENT_MAX_RETRIES: _RETRIES}
         limits = {"timeout": _SECONDS_TO_ANSWER}
         with temporary_settings(settings), get_client(limits, sync_client=True) as client:
@@ -77,6 +78,16 @@ def announce_now(journal: ModelJournal, project: str) -> str:
         return f"MLflow: {_first_line(error)}"
     except Refused as error:
         return _first_line(error)
+    return ""
+
+
+def _nobody_listens() -> str:
+    """Why an event would reach nobody; an empty text when it may reach somebody."""
+    if os.environ.get("AME_EVENTS") == "withheld":
+        return "the Prefect server is this command's own"
+    if not PREFECT_API_URL.value():
+        # The client would start a server of its own.
+        return "no Prefect server is named"
     return ""
 
 
@@ -95,8 +106,13 @@ def _untold(journal: ModelJournal) -> list[Entry]:
 
 
 def _counts(entry: Entry) -> bool:
-    """Whether others are told of it: somebody else's move of the alias is one, unless it took it away."""
-    return entry.decision != "observe" or entry.champion not in (None, entry.before)
+    """Whether others are told of it: somebody else's move of the alias is one, unless it took it away.
+
+    Whom a new journal finds as champion was it before.
+    """
+    if entry.decision != "observe":
+        return True
+    return entry.sequence > 1 and entry.champion not in (None, entry.before)
 
 
 def _event(entry: Entry, project: str) -> dict[str, Any]:

@@ -13,17 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import Flow, get_client
+from prefect import Flow, get_client, get_run_logger
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import TagsContext
@@ -33,6 +28,7 @@ from prefect.runtime import deployment, flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from flows._outcome import Outcome, outcome_of
+from flows._queue import runs_of
 from flows._work import Work
 
 __all__ = ["deployed", "run_step", "start_step"]
@@ -41,8 +37,6 @@ __all__ = ["deployed", "run_step", "start_step"]
 _POLL_SECONDS, _LONGEST_POLL_SECONDS = 1.0, 10.0
 #: How long Prefect's server may be silent before a run that waits for a step gives up.
 _SILENCE_SECONDS = 600.0
-
-_ALIVE = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 
 
 def deployed() -> bool:
@@ -62,8 +56,12 @@ async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any)
     if not deployed():
         running: Awaitable[State[Any]] = step(**work.parameters, **parameters, return_state=True)  # type: ignore[assignment]
         return await outcome_of(await running)
-    # One that a parent started which died is gone on with by the parent that took its place.
-    started = await _living(step, work, of, parameters) or await start_step(step, work, of, **parameters)
+    started = await _living(step, work, of, parameters)
+    if started is not None:
+        # Its parent has died, or this run is that parent, started again.
+        get_run_logger().info("the step is under way: waiting for the flow run '%s'", started.name)
+    else:
+        started = await start_step(step, work, of, **parameters)
     state = await _end_of(started.id)
     return Outcome(
         state=state.name or state.type.value.title(),
@@ -100,13 +98,8 @@ async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: An
 async def _living(step: Flow[Any, Any], work: Work, of: str, parameters: Mapping[str, Any]) -> FlowRun | None:
     """A run of the step with the same parameters that has begun and not ended, whoever started it."""
     given = {**work.parameters, **parameters}
-    async with get_client() as client:
-        found = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[step.name])),
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[f"{work.project.name}.{of}"])),
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_ALIVE))),
-        )
-    return next((run for run in found if run.parameters == given), None)
+    begun = await runs_of(work, step.name, of, (StateType.PENDING, StateType.RUNNING, StateType.PAUSED))
+    return next((run for run in begun if run.parameters == given), None)
 
 
 async def _end_of(run: UUID) -> State[Any]:

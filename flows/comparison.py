@@ -49,8 +49,9 @@ class _Pair:
 
     def key(self, holdout: Holdout) -> str:
         """Of the decision: the same versions, gate and rows are decided on once."""
-        versions = [self.challenger.model, self.challenger.number, self.champion.number]
-        return _digest([*versions, *self._gate, holdout.digest])
+        # A model that is deleted and registered anew counts its versions from 1 again.
+        versions = [(version.number, version.source) for version in (self.challenger, self.champion)]
+        return _digest([self.challenger.model, *versions, *self._gate, holdout.digest])
 
     @property
     def gate_digest(self) -> str:

@@ -22,6 +22,7 @@ from ame.registry import (
     Claim,
     ClaimLost,
     Draft,
+    Entry,
     ModelJournal,
     Version,
 )
@@ -32,7 +33,9 @@ from flows._announce import announce
 from flows._claims import held
 from flows._decision import Judged, judge
 from flows._deployed import begin
+from flows._dispatch import deployed
 from flows._outcome import completed, diagnosed, failed
+from flows._queue import end_queued
 from flows._tags import tag_this_run
 from flows._validation import validate
 from flows._work import Work
@@ -82,6 +85,8 @@ async def deliver_version(
         except ClaimLost:
             get_run_logger().info("somebody else has decided on '%s' meanwhile: looking again", model)
     await announce(journal, work.project.name)
+    if deployed():
+        await end_queued(work, deliver_version.name, model)
     return ended
 
 
@@ -131,13 +136,15 @@ class _Delivery:
 
     async def up_to(self, number: str) -> State[Any]:
         """Deliver the versions that wait, oldest first, the last of them `number`; its end is told."""
-        await self._settle()
+        settled = await self._settle()
         target = await self._version(number)
-        if target.state not in DECIDED:
-            target = await self._before(target)
         if target.state in DECIDED:
-            # It was decided on by what came before: a promotion that had been cut off, a newer version.
-            return _already(target, str(target.state).title())
+            # A promotion that had been cut off, an end of its training, somebody who made it champion.
+            mine = any(entry.version == number for entry in settled)
+            return _already(target, str(target.state).title() if mine else "AlreadyDecided")
+        target = await self._before(target)
+        if target.state in DECIDED:
+            return _already(target, "Superseded")
         try:
             return await self._deliver(target)
         except Refused:
@@ -251,9 +258,9 @@ class _Delivery:
             await asyncio.to_thread(self.work.registry.challenge, candidate)
         return await asyncio.to_thread(lambda: self.work.registry.mark(candidate, state, **marks))
 
-    async def _settle(self) -> None:
+    async def _settle(self) -> list[Entry]:
         by = f"deliver-version of {self.work.project.name}"
-        await asyncio.to_thread(self.journal.settle, self.claim, by)
+        return await asyncio.to_thread(self.journal.settle, self.claim, by)
 
     async def _version(self, number: str) -> Version:
         return await asyncio.to_thread(self.work.registry.version, self.journal.model, number)

@@ -11,15 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
@@ -30,6 +21,7 @@ from flows._claims import is_stale
 from flows._deployed import begin
 from flows._dispatch import deployed, run_step, start_step
 from flows._outcome import completed, diagnosed
+from flows._queue import runs_of
 from flows._work import Work
 from flows.delivery import deliver_version, waiting
 
@@ -37,7 +29,6 @@ __all__ = ["watch_registry"]
 
 #: A version whose delivery has failed so often is left to people.
 _MOST_FAILURES = 5
-_ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
 
 
 @flow(name="watch-registry", flow_run_name="watch the models")
@@ -72,7 +63,7 @@ async def _look_after(work: Work, model: str) -> list[str]:
     missing = [version for version in left if version.failures < _MOST_FAILURES]
     if not missing:
         return told
-    under_way = await _deliveries(work, model) if deployed() else []
+    under_way = await runs_of(work, deliver_version.name, model) if deployed() else []
     if under_way and await _somebody_works(work, model, under_way):
         return told
     # It delivers the older ones first.
@@ -106,18 +97,6 @@ async def _somebody_works(work: Work, model: str, under_way: Iterable[FlowRun]) 
             await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
             get_run_logger().warning("flow run '%s' is called Crashed: %s", run.name, message)
     return not dead
-
-
-async def _deliveries(work: Work, model: str) -> list[FlowRun]:
-    """The runs of the model's delivery that have not ended."""
-    async with get_client() as client:
-        return await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[deliver_version.name])),
-            deployment_filter=DeploymentFilter(
-                name=DeploymentFilterName(any_=[f"{work.project.name}.{model}"])
-            ),
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_ALIVE))),
-        )
 
 
 def _left_to_people(version: Version) -> str:

@@ -14,7 +14,25 @@ from ame.diagnosis import Refused
 
 __all__ = ["cli", "main"]
 
-_VERBS = ("blocks", "compile", "init", "pools", "prune", "render", "run", "status", "ui", "validate", "why")
+_VERBS = (
+    "blocks",
+    "compile",
+    "doctor",
+    "history",
+    "init",
+    "pools",
+    "promote",
+    "prune",
+    "reject",
+    "render",
+    "rollback",
+    "run",
+    "status",
+    "ui",
+    "validate",
+    "who-was",
+    "why",
+)
 
 
 class _Verbs(click.Group):
@@ -24,7 +42,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = import_module(f"ame.cli.{cmd_name}").command
+        command: click.Command = import_module(f"ame.cli.{cmd_name.replace('-', '_')}").command
         return command
 
 

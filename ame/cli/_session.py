@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ame.spec import Project
     from flows._work import Work
 
-__all__ = ["send_logs", "session"]
+__all__ = ["send_logs", "session", "use_servers"]
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
     # Importing MLflow takes four seconds, which pass while the servers start.
     threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
     with serving(home, progress=say) as servers:
-        _use(servers, home)
+        use_servers(servers, home)
         _refuse_shadowed_flows()
         from flows._work import open_work
 
@@ -61,7 +61,7 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
             send_logs()
 
 
-def _use(servers: Servers, home: Home) -> None:
+def use_servers(servers: Servers, home: Home) -> None:
     """Set this process's environment; Prefect and MLflow read it when they are imported."""
     if "prefect" in servers.embedded:
         # The user's profile, key and settings are for another server.
@@ -69,6 +69,9 @@ def _use(servers: Servers, home: Home) -> None:
             if not name.startswith("PREFECT_LOGGING_"):
                 del os.environ[name]
         os.environ["PREFECT_HOME"] = str(home.prefect)
+        if "mlflow" not in servers.embedded:
+            # Nobody listens to this server, and those who listen to the registry's are to hear of it.
+            os.environ["AME_EVENTS"] = "withheld"
     os.environ["PREFECT_API_URL"] = servers.prefect
     os.environ["MLFLOW_TRACKING_URI"] = servers.mlflow
     os.environ["MLFLOW_REGISTRY_URI"] = servers.mlflow

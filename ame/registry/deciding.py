@@ -24,7 +24,7 @@ from ame.registry.journal import (
     to_entry,
     write_entry,
 )
-from ame.registry.versions import DECIDED, State, Version
+from ame.registry.versions import DECIDED, PREVIOUS, State, Version
 
 if TYPE_CHECKING:
     from ame.registry.registry import Registry
@@ -67,22 +67,29 @@ class ModelJournal:
             return None
         return make_claim(self.chain, link, holder)
 
-    def settle(self, claim: Claim, by: str) -> None:
+    def settle(self, claim: Claim, by: str) -> list[Entry]:
         """Bring journal and registry together: carry out what stands there, note what others have done.
+
+        Returns:
+            The entries that were carried out or written for it.
 
         Raises:
             ClaimLost: when the claim has ended.
         """
+        done = []
         entry = to_entry(claim.check())
         if entry and not entry.carried_out:
             entry = self.carry_out(claim, entry)
+            done.append(entry)
         champion = self.registry.champion(self.model)
         noted = entry.champion if entry else None
         if champion != noted:
-            self.decide(claim, self._observed(noted, champion, by, first=entry is None))
+            done.append(self.decide(claim, self._observed(noted, champion, by, first=entry is None)))
         for version in self.registry.versions(self.model):
             if version.state in DECIDED and not version.journaled:
-                self.decide(claim, self._adopted(version, champion, by))
+                adopted = self.decide(claim, self._adopted(version, champion, by))
+                done.append(adopted)
+        return done
 
     def decide(self, claim: Claim, draft: Draft) -> Entry:
         """Write a decision down and carry it out.
@@ -128,7 +135,6 @@ class ModelJournal:
         """
         silence = Silence()
         while True:
-            # Who has just written an entry is about to carry it out.
             claim = self.claim(holder, over=lambda link: _may_be_interrupted(link) or silence.look(link))
             if claim is None:
                 time.sleep(patience() / 20)
@@ -165,7 +171,10 @@ class ModelJournal:
                 continue
             try:
                 self.registry.set_champion_once(self.model, entry.after)
-            except MlflowException:
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    # The version was deleted meanwhile.
+                    return now or "none"
                 if time.monotonic() - began > 2 * patience():
                     raise
                 time.sleep(1.0)
@@ -194,7 +203,9 @@ class ModelJournal:
             self.registry.mark_promoted(self.model, entry.after, entry)
 
     def _observed(self, noted: str | None, champion: str | None, by: str, *, first: bool) -> Draft:
+        runner_up = noted
         if first:
+            runner_up = self.registry.alias(self.model, PREVIOUS)
             reason = f"Version {champion} was the champion when this journal began."
         elif champion is None:
             reason = f"The alias 'champion' was taken from version {noted} by somebody, not by ame-flows."
@@ -208,7 +219,7 @@ class ModelJournal:
             version=champion,
             before=noted,
             after=champion,
-            runner_up=noted,
+            runner_up=runner_up,
             state="promoted" if champion else None,
             by=f"unknown, seen by {by}",
             reason=reason,
@@ -228,5 +239,11 @@ class ModelJournal:
 
 
 def _may_be_interrupted(link: Link) -> bool:
+    """Whether a person may end the claim that a link holds, though its holder is at work.
+
+    A delivery begins anew. Who has just written an entry is about to carry it out, and commands of people
+    that ended each other's claims would do so again and again.
+    """
     entry = to_entry(link)
-    return entry is None or bool(entry.carried_out)
+    a_delivery = link.claim is not None and bool(link.claim.told["flowRun"])
+    return a_delivery and (entry is None or bool(entry.carried_out))

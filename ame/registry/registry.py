@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry.connection import connect, connect_once
 from ame.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
     DECIDED,
     ENDED_TAG,
     ENTRY_TAG,
     FAILURES_TAG,
     HOLDER_TAG,
+    PREVIOUS,
     TASK_RUN_TAG,
     State,
     TaskRun,
@@ -39,7 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "now_text"]
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+#: A version's number is a 32-bit integer in MLflow's databases.
+_LARGEST_NUMBER = 2**31 - 1
 
 
 class Registry:
@@ -65,8 +69,12 @@ class Registry:
             Refused: AME-E303, when there is no such version.
         """
         from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
+            if not number.isdecimal() or int(number) > _LARGEST_NUMBER:
+                # The server would fail at it.
+                raise MlflowException(number, error_code=INVALID_PARAMETER_VALUE)
             return to_version(self.client.get_model_version(model, number))
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
@@ -91,6 +99,11 @@ class Registry:
     def undecided(self, model: str) -> list[Version]:
         """Versions that still have to be delivered, oldest first."""
         return [version for version in self.versions(model) if version.state not in DECIDED]
+
+    def decided(self, model: str) -> set[str]:
+        """The numbers of the versions on which the journal has decided."""
+        found = self.versions(model)
+        return {version.number for version in found if version.journaled and version.state in DECIDED}
 
     def alias(self, model: str, alias: str) -> str | None:
         """The version number that an alias names, or None."""
@@ -129,11 +142,11 @@ class Registry:
         connect_once(self.uri).set_registered_model_alias(model, CHAMPION, number)
 
     def set_previous(self, model: str, number: str | None) -> None:
-        """Let the alias `previous` name a version, or none."""
-        if number is None:
-            self.client.delete_registered_model_alias(model, PREVIOUS)
-        else:
+        """Let the alias `previous` name a version, or none; none also where that version was deleted."""
+        if number is not None and self._standing(model, number):
             self.client.set_registered_model_alias(model, PREVIOUS, number)
+        elif self.alias(model, PREVIOUS) is not None:
+            self.client.delete_registered_model_alias(model, PREVIOUS)
 
     def mark_decided(self, model: str, number: str, entry: Entry) -> None:
         """Write on a version what an entry of the journal has decided; a deleted version has no tags."""
@@ -142,17 +155,17 @@ class Registry:
             return
         if entry.state != "inconclusive":
             self.drop_challenge(version)
-        self._tag(
-            version,
-            {
-                "ame.decision": entry.decision,
-                "ame.why": entry.reason[:4000],
-                "ame.decided_at": entry.at,
-                "ame.decided_by": entry.by[:4000],
-                "ame.state": str(entry.state),
-                ENTRY_TAG: f"{entry.sequence} {entry.state} {entry.run_id}",
-            },
-        )
+        tags = {
+            "ame.decision": entry.decision,
+            "ame.why": entry.reason[:4000],
+            "ame.decided_at": entry.at,
+            "ame.decided_by": entry.by[:4000],
+            "ame.state": str(entry.state),
+        }
+        if version.state == entry.state and not version.journaled:
+            # Decided before the journal knew of it, or cut off here: what it says of itself stands.
+            tags = {}
+        self._tag(version, tags | {ENTRY_TAG: f"{entry.sequence} {entry.state} {entry.run_id}"})
 
     def mark_promoted(self, model: str, number: str, entry: Entry) -> None:
         """Write on a version that an entry about another one has made it the champion again."""

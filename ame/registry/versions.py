@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "DECIDED",
+    "PREVIOUS",
     "State",
     "TaskRun",
     "UnfinishedTraining",
@@ -25,6 +28,9 @@ __all__ = [
     "runs_of",
     "to_version",
 ]
+
+#: The aliases of a model: who serves, who waits to, and who served before.
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 State = Literal[
     "trained",

@@ -147,6 +147,16 @@ class Site:
         found = self.deployments()[name]["id"]
         return str(self.ask(f"/deployments/{found}/create_flow_run", parameters=parameters)["id"])
 
+    def pause(self, name: str) -> None:
+        """Let a deployment run only when it is started."""
+        found = self.deployments()[name]
+        for schedule in found["schedules"]:
+            httpx.patch(
+                f"{self.api}/deployments/{found['id']}/schedules/{schedule['id']}",
+                json={"active": False},
+                timeout=10,
+            ).raise_for_status()
+
     def runs(self, name: str | None = None) -> list[dict[str, Any]]:
         """The runs of a deployment or of all, oldest first; those that a schedule has planned left out."""
         wanted = [each["id"] for key, each in self.deployments().items() if name in (None, key)]
@@ -193,6 +203,8 @@ def shell(folder: Path, api: str, **more: str) -> dict[str, str]:
         "PREFECT_HOME": str(folder / ".prefect"),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "AME_HOME": str(folder / "home"),
+        "AME_CLAIM_SECONDS": "6",
+        "CHECK_LINGERS": str(folder / "linger"),
         **more,
     }
 
@@ -239,6 +251,7 @@ def site(embedded: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     made.run("ame", "pools", "apply", "--target", "process")
     made.run("ame", "compile", made.project, "--target", "process")
     made.run("prefect", "--no-prompt", "deploy", "--all")
+    made.pause("watch-registry/shop.models")
     with workers(made):
         yield made
     shutil.rmtree(folder / "home", ignore_errors=True)

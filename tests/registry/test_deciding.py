@@ -65,7 +65,7 @@ def open_journal(server: MlflowServer, model: str) -> Callable[[], ModelJournal]
 def claimed(open_journal: Callable[[], ModelJournal]) -> Callable[..., tuple[ModelJournal, Claim]]:
     def take(name: str = "somebody", *, expired: bool = False) -> tuple[ModelJournal, Claim]:
         journal = open_journal()
-        claim = journal.claim(Holder(name, None, "a test"), over=lambda _: expired)
+        claim = journal.claim(Holder(name, f"flow run of {name}", "a test"), over=lambda _: expired)
         assert claim
         journal.settle(claim, name)
         return journal, claim
@@ -303,12 +303,51 @@ def test_versions_decided_elsewhere_are_adopted(claimed: Callable[..., Any]) -> 
     registry.mark(
         registry.version(journal.model, "2"), "promoted", why="better", decided_by="the old release"
     )
+    registry.client.set_registered_model_alias(journal.model, "previous", "3")
     journal.settle(claim, "a test")
     assert told(journal) == [("observe", "2", "2", "yes"), ("refuse", "1", "2", "yes")]
     assert journal.entries()[1].reason == "its training failed"
+    assert registry.alias(journal.model, "previous") == "3"
+    tags = registry.version(journal.model, "2").tags
+    assert (tags["ame.why"], tags["ame.decided_by"]) == ("better", "the old release")
     before = len(journal.entries())
     journal.settle(claim, "a test")
     assert len(journal.entries()) == before
+
+
+def test_a_champion_that_is_deleted_does_not_stop_the_journal(
+    claimed: Callable[..., Any], server: MlflowServer
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    decide(journal, claim, "2")
+    client = MlflowClient(server.uri, server.uri)
+    client.delete_model_version(journal.model, "2")
+    client.set_registered_model_alias(journal.model, "champion", "3")
+    journal.settle(claim, "a test")
+    assert told(journal)[-1] == ("observe", "3", "3", "yes")
+    assert client.get_registered_model(journal.model).aliases == {"champion": "3"}
+    assert decide(journal, claim, "4").carried_out == "yes"
+
+
+def test_a_promotion_of_a_version_that_is_deleted_meanwhile_is_void(
+    claimed: Callable[..., Any], server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    carry_out = ModelJournal.carry_out
+
+    def deleted_first(self: ModelJournal, claim: Claim, entry: Entry) -> Entry:
+        MlflowClient(server.uri, server.uri).delete_model_version(self.model, "2")
+        return carry_out(self, claim, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelJournal, "carry_out", deleted_first)
+        with pytest.raises(ChampionMoved):
+            decide(journal, claim, "2")
+    journal.settle(claim, "a test")
+    assert told(journal) == [("promote", "1", "1", "yes"), ("promote", "2", "1", "1")]
+    assert decide(journal, claim, "4").before == "1"
 
 
 @pytest.fixture
