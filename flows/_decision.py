@@ -17,7 +17,7 @@ from flows._validation import DELIVER_AGAIN
 from flows._work import Work
 from flows.comparison import compare_versions
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "judge", "passed"]
 
 _STATE_OF: Mapping[Decision, VersionState] = {
     "promote": "promoted",
@@ -62,18 +62,23 @@ async def judge(work: Work, declared: Model, candidate: Version, champion: str |
         Refused: AME-E309, when it cannot be compared with the champion.
     """
     promotion = declared.promotion
-    passed = "it passed validation" if declared.validation else "the file asks for no validation"
     if promotion.strategy == "never":
         return None
     if champion is None:
         if promotion.first_version == "validated":
-            return Judged("promote", f"there was no champion and {passed}")
+            return Judged("promote", f"there was no champion and {passed(declared)}")
         return None
     if promotion.strategy == "always":
-        return Judged("promote", f"every version is promoted that passes validation, and {passed}")
+        why = f"every version is promoted that passes validation, and {passed(declared)}"
+        return Judged("promote", why)
     if promotion.strategy == "metric":
         return await asyncio.to_thread(_by_metric, work, declared, candidate, champion)
     return await _by_ab_test(work, candidate, champion)
+
+
+def passed(declared: Model) -> str:
+    """What stands behind a version that was validated."""
+    return "it passed validation" if declared.validation else "the file asks for no validation"
 
 
 async def _by_ab_test(work: Work, candidate: Version, champion: str) -> Judged:

@@ -8,6 +8,7 @@ that step, and one that is done is left alone.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from ame.spec import Model
 from flows._abandoned import is_over
 from flows._announce import announce
 from flows._claims import held
-from flows._decision import Judged, judge
+from flows._decision import Judged, judge, passed
 from flows._deployed import begin
 from flows._dispatch import deployed
 from flows._outcome import completed, diagnosed, failed
@@ -155,14 +156,15 @@ class _Delivery:
         """Deal with the other versions that wait; returns the target as it is then."""
         others = await asyncio.to_thread(waiting, self.work, target.model)
         if self.declared.delivery == "latest":
-            await self._supersede([target, *others])
+            await self._supersede({version.number: version for version in (*others, target)}.values())
             return await self._version(target.number)
         for other in others:
             if int(other.number) < int(target.number) and other.failures < _TRIES_FOR_OTHERS:
                 await self._deliver_other(other)
         return target
 
-    async def _supersede(self, versions: list[Version]) -> None:
+    async def _supersede(self, versions: Iterable[Version]) -> None:
+        versions = list(versions)
         newest = max(versions, key=lambda version: int(version.number))
         for version in versions:
             if int(version.number) < int(newest.number) and version.state not in DECIDED:
@@ -193,8 +195,7 @@ class _Delivery:
                 champion = await asyncio.to_thread(self.work.registry.champion, candidate.model)
                 judged = await judge(self.work, self.declared, candidate, champion)
                 if judged is None:
-                    why = "it passed validation" if self.declared.validation else "the file asks for none"
-                    message = f"{why}; promotion is left to you"
+                    message = f"{passed(self.declared)}; promotion is left to you"
                     return completed("Validated", message, version=candidate.number)
                 if judged.test:
                     candidate = await self._reach(

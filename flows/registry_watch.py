@@ -7,6 +7,7 @@ have no decision; a run of this flow, by a schedule, starts the deliveries that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,10 +15,10 @@ from prefect import flow, get_client, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
-from ame.registry import Silence, Version, patience
+from ame.registry import ClaimLost, ModelJournal, Silence, Version, patience
 from flows._abandoned import refuse_abandoned
 from flows._announce import announce
-from flows._claims import is_stale
+from flows._claims import held, is_stale
 from flows._deployed import begin
 from flows._dispatch import deployed, run_step, start_step
 from flows._outcome import completed, diagnosed
@@ -55,6 +56,7 @@ async def _look_after(work: Work, model: str) -> list[str]:
     """Start what is missing for one model; says what was started and what is left to people."""
     journal = work.journal(model)
     await refuse_abandoned(work, model)
+    await _settle(work, journal)
     await announce(journal, work.project.name)
     left = await asyncio.to_thread(waiting, work, model)
     told = [_left_to_people(version) for version in left if version.failures >= _MOST_FAILURES]
@@ -74,6 +76,19 @@ async def _look_after(work: Work, model: str) -> list[str]:
         await run_step(deliver_version, work, model, model=model, version=newest.number)
     numbers = ", ".join(version.number for version in missing)
     return [*told, f"{model}: the delivery of version {numbers}"]
+
+
+async def _settle(work: Work, journal: ModelJournal) -> None:
+    """Note what was done past the journal; where a delivery is at work, it has done so as it began."""
+    if await asyncio.to_thread(journal.is_settled):
+        return
+    link = await asyncio.to_thread(journal.chain.end)
+    if link is not None and link.claim is not None:
+        return
+    with contextlib.suppress(ClaimLost):
+        async with held(work, journal, "note what was done by hand") as claim:
+            by = f"watch-registry of {work.project.name}"
+            await asyncio.to_thread(journal.settle, claim, by)
 
 
 async def _somebody_works(work: Work, model: str, under_way: Iterable[FlowRun]) -> bool:

@@ -67,6 +67,17 @@ class ModelJournal:
             return None
         return make_claim(self.chain, link, holder)
 
+    def is_settled(self) -> bool:
+        """Whether journal and registry agree, so that `settle` would find nothing to do."""
+        link = self.chain.end()
+        entry = to_entry(link) if link else None
+        if entry and not entry.carried_out:
+            return False
+        if self.registry.champion(self.model) != (entry.champion if entry else None):
+            return False
+        versions = self.registry.versions(self.model)
+        return all(version.journaled for version in versions if version.state in DECIDED)
+
     def settle(self, claim: Claim, by: str) -> list[Entry]:
         """Bring journal and registry together: carry out what stands there, note what others have done.
 

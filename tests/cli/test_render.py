@@ -51,16 +51,17 @@ def test_all_jobs_of_a_project_are_documents_with_their_names(project):
     assert names(text) == [
         "train-model/p.m, on ame-gpu",
         "deliver-version/p.m, on ame-control",
+        "watch-registry/p.models, on ame-control",
         "run-task/p.train, on ame-gpu",
         "run-task/p.fetch, on ame-cpu",
         "produce-data-set/p.rows, on ame-cpu",
     ]
-    assert [job["kind"] for job in jobs] == ["Job"] * 5
+    assert [job["kind"] for job in jobs] == ["Job"] * 6
     gpus = [
         job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu")
         for job in jobs
     ]
-    assert gpus == ["1", None, "1", None, None]
+    assert gpus == ["1", None, None, "1", None, None]
 
 
 @pytest.mark.parametrize(

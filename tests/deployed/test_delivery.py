@@ -122,6 +122,18 @@ def test_the_watch_starts_what_nobody_did_and_nothing_else(scales: Site, until: 
     assert len(scales.runs("deliver-version/scales.weight")) == 1
 
 
+def test_the_watch_notes_an_alias_that_was_moved_by_hand(scales: Site) -> None:
+    version = register(scales, 0.1)
+    client = registry(scales).client
+    client.set_registered_model_alias("weight", "champion", version)
+    watch(scales)
+    assert entries_of(scales, version) == [("observe", "yes")]
+    assert client.get_registered_model("weight").aliases["champion"] == version
+    # It is decided on by that: nothing is left to deliver.
+    assert registry(scales).version("weight", version).state == "promoted"
+    client.set_registered_model_alias("weight", "champion", "1")
+
+
 def test_many_events_for_one_version_are_one_delivery(scales: Site, until: Until) -> None:
     version = register(scales, 0.1)
     before = len(scales.runs("deliver-version/scales.weight"))

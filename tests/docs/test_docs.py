@@ -130,7 +130,7 @@ def test_the_readme_names_every_flow_as_prefect_shows_it():
         for name in re.findall(r'^@flow\(\s*name="([^"]+)"', file.read_text(), re.MULTILINE)
     ]
     named = re.findall(
-        r"^\| `([a-z-]+)` \| (?:train|deliver|compare|run|produce) ", README.read_text(), re.MULTILINE
+        r"^\| `([a-z-]+)` \| (?:train|deliver|compare|run|produce|watch) ", README.read_text(), re.MULTILINE
     )
 
     assert sorted(named) == sorted(flows)

@@ -263,6 +263,8 @@ def test_with_latest_a_newer_version_supersedes_those_that_wait(project: Make) -
         ("4", "Rejected"),
     ]
     assert made.tags("3")["ame.why"] == "version 4 is newer, and the file says `delivery: latest`"
+    entries = made.work().journal(made.model).entries()
+    assert [entry.version for entry in entries] == ["1", "2", "3", "4"]
 
 
 def test_a_run_for_a_newer_version_delivers_the_older_ones_first(project: Make) -> None:
