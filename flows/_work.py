@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +41,7 @@ class Work:
     @property
     def holder(self) -> str:
         """Who does this work: the host and the home; at most one of a home's processes cleans up for it."""
-        return f"{socket.gethostname()}:{self.home.root}"
+        return self.home.holder
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def post(url: str, body: object) -> httpx.Response:
     """A request to a Prefect server, made again while its SQLite is busy (503), as its own clients do."""
     deadline = time.monotonic() + 60
     while True:
-        answer = httpx.post(url, json=body, timeout=60, trust_env=False)
+        answer = httpx.post(url, json=body, timeout=120, trust_env=False)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
             return answer
         time.sleep(0.5)

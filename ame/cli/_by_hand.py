@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ame.cli._console import print_json, say
-from ame.diagnosis import Diagnosis, Refused, did_you_mean
+from ame.cli._journal import explained
+from ame.cli._reading import not_run_yet, refuse_other_models
+from ame.diagnosis import Diagnosis, Refused
 from ame.local import home_of, serving
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ __all__ = [
     "decide_by_hand",
     "number_of",
     "person",
-    "refuse_other_models",
     "registry_to_write",
 ]
 
@@ -98,15 +99,11 @@ def decide_by_hand(
     project = load_project(folder)
     refuse_other_models(project, model)
     with registry_to_write(project) as registry:
-        from mlflow.exceptions import MlflowException
-
-        from ame.registry import ModelJournal, diagnosis_of
+        from ame.registry import ModelJournal
 
         journal = ModelJournal(registry, model)
-        try:
+        with explained(registry):
             entry = decide(journal, person())
-        except MlflowException as error:
-            raise Refused(diagnosis_of(error, registry.uri)) from error
         from flows._announce import announce_now
 
         untold = announce_now(journal, project.name)
@@ -116,20 +113,6 @@ def decide_by_hand(
         _print(entry)
     if untold:
         say(f"no event was sent ({untold}); the next delivery of the model, or registry watch, sends it")
-
-
-def refuse_other_models(project: Project, model: str) -> None:
-    """Refuse, with AME-E701, a model that the project does not have."""
-    if model in project.models:
-        return
-    raise Refused(
-        Diagnosis(
-            code="AME-E701",
-            what=f"project '{project.name}' has no model '{model}'.",
-            why=f"Its models: {', '.join(project.models) or 'none'}.",
-            fix=did_you_mean(model, project.models),
-        )
-    )
 
 
 @contextlib.contextmanager
@@ -157,13 +140,7 @@ def registry_to_write(project: Project) -> Iterator[Registry]:
         return
     home = home_of(project.folder, project.name)
     if not home.registry_database.exists():
-        raise Refused(
-            Diagnosis(
-                code="AME-E708",
-                what=f"project '{project.name}' has not been run yet: {home.root} holds no registry.",
-                fix="Run it: `ame run`.",
-            )
-        )
+        raise Refused(not_run_yet(project, home))
     with serving(home, progress=say) as servers:
         use_servers(servers, home)
         yield Registry(servers.mlflow)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ame.cli._reading import registry_to_read
-from ame.diagnosis import Diagnosis, Refused, did_you_mean
+from ame.cli._reading import not_run_yet, refuse_other_models, registry_to_read
+from ame.diagnosis import Diagnosis, Refused
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "about",
     "explained",
-    "holder_of",
     "journal_to_read",
     "moved",
     "named",
@@ -45,13 +43,7 @@ def registry_of(project: Project) -> tuple[Registry, Home]:
     """
     registry, home = registry_to_read(project)
     if registry is None:
-        raise Refused(
-            Diagnosis(
-                code="AME-E708",
-                what=f"project '{project.name}' has not been run yet: {home.root} holds no registry.",
-                fix="Run it: `ame run`.",
-            )
-        )
+        raise Refused(not_run_yet(project, home))
     return registry, home
 
 
@@ -71,15 +63,7 @@ def journal_to_read(project: Project, model: str) -> tuple[Registry, list[Entry]
         found = entries(Chain(registry.client, model))
     if found:
         return registry, found
-    if model not in project.models:
-        raise Refused(
-            Diagnosis(
-                code="AME-E701",
-                what=f"project '{project.name}' has no model '{model}'.",
-                why=f"Its models: {', '.join(project.models) or 'none'}.",
-                fix=did_you_mean(model, project.models),
-            )
-        )
+    refuse_other_models(project, model)
     raise Refused(
         Diagnosis(
             code="AME-E330",
@@ -162,11 +146,6 @@ def one_line(text: str, longest: int = 0) -> str:
     """A text that others have written as one line of a terminal, shortened where `longest` is given."""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return line if not longest or len(line) <= longest else f"{line[: longest - 3].rstrip()}..."
-
-
-def holder_of(home: Home) -> str:
-    """Who works for a home on this machine, as claims and MLflow runs name it."""
-    return f"{socket.gethostname()}:{home.root}"
 
 
 def about(journal: Sequence[Entry], number: str) -> list[Entry]:

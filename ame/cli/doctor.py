@@ -34,7 +34,8 @@ def command(model: str | None, dry_run: bool, folder: Path, json_wanted: bool) -
 
     Exits with 1 when something wrong is left.
     """
-    from ame.cli._by_hand import refuse_other_models, registry_to_write
+    from ame.cli._by_hand import registry_to_write
+    from ame.cli._reading import refuse_other_models
     from ame.spec import load_project
 
     project = load_project(folder)
@@ -85,7 +86,6 @@ def _examined(
 
 
 def _orphans(project: Project, registry: Registry, *, dry_run: bool) -> list[Finding]:
-    from ame.cli._journal import holder_of
     from ame.local import current_lease, file_lock, home_of, living_leases
     from ame.registry.doctor import end_orphans
 
@@ -95,7 +95,7 @@ def _orphans(project: Project, registry: Registry, *, dry_run: bool) -> list[Fin
     with file_lock(home.run / "leftovers.lock"):
         if living_leases(home.leases) > (current_lease() is not None):
             return []
-        return end_orphans(registry, holder_of(home), dry_run=dry_run)
+        return end_orphans(registry, home.holder, dry_run=dry_run)
 
 
 def _line(finding: Finding, project: str, *, dry_run: bool) -> str:

@@ -154,14 +154,13 @@ def _journal(registry: Registry, home: Home, model: str, champion: str | None) -
 
 def _claim(home: Home, link: Link) -> dict[str, Any] | None:
     """Who holds the model; `alive` is None when only watching for signs of life would tell it."""
-    from ame.cli._journal import holder_of
     from ame.local import living_leases
 
     if link.claim is None:
         return None
     told = link.claim.told
     # Who works against the embedded server holds a lease on the home; this command holds none.
-    ours = told["holder"] == holder_of(home) and not os.environ.get("MLFLOW_TRACKING_URI")
+    ours = told["holder"] == home.holder and not os.environ.get("MLFLOW_TRACKING_URI")
     return {
         "holder": told["holder"],
         "what": told["what"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ class Home:
     """
 
     root: Path
+
+    @property
+    def holder(self) -> str:
+        """Who works for this home, as claims and MLflow runs name it: the host and the folder."""
+        return f"{socket.gethostname()}:{self.root}"
 
     @property
     def registry_database(self) -> Path:

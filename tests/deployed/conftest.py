@@ -154,7 +154,7 @@ class Site:
             httpx.patch(
                 f"{self.api}/deployments/{found['id']}/schedules/{schedule['id']}",
                 json={"active": False},
-                timeout=10,
+                timeout=120,
             ).raise_for_status()
 
     def runs(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ class Site:
         """Wait for a run to end."""
         deadline = time.monotonic() + seconds
         while True:
-            found: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{run}", timeout=30).json()
+            found: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{run}", timeout=120).json()
             if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
                 return found
             assert time.monotonic() < deadline, f"{found['name']}: {found['state_name']} after {seconds} s"

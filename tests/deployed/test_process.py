@@ -123,7 +123,7 @@ def _emit(site: Site, model: str, version: object) -> None:
         "payload": {"model": model, "version": version},
         "id": str(uuid.uuid4()),
     }
-    httpx.post(f"{site.api}/events", json=[event], timeout=10).raise_for_status()
+    httpx.post(f"{site.api}/events", json=[event], timeout=120).raise_for_status()
 
 
 def test_the_next_training_refuses_what_a_killed_one_left_and_delivers_what_nobody_did(
