@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-__all__ = ["problem_with_server", "split_user"]
+__all__ = ["problem_with_server", "shown", "split_user", "without_user"]
+
+_USER = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s?#]*@")
+#: Up to the last @, for what cannot be taken apart: a password may hold an unquoted slash.
+_UP_TO_HOST = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)\S*@")
 
 
 def problem_with_server(uri: str) -> str:
@@ -25,6 +30,27 @@ def split_user(uri: str) -> tuple[str, str | None, str | None]:
         return uri, None, None
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     return bare, _plain(parts.username), _plain(parts.password)
+
+
+def without_user(uri: str) -> str:
+    """An address that can be linked to: without the user and password that it may hold."""
+    return _hidden(uri, "")
+
+
+def shown(text: str, *addresses: str) -> str:
+    """A text for people: `***` stands for the users and passwords of the addresses in it.
+
+    Args:
+        addresses: those that the text may repeat, also where they cannot be taken apart.
+    """
+    for address in filter(None, addresses):
+        text = text.replace(address, _hidden(address, "***@"))
+    return _USER.sub(r"\1***@", text)
+
+
+def _hidden(address: str, mask: str) -> str:
+    found = _UP_TO_HOST if _split(address) is None else _USER
+    return found.sub(rf"\g<1>{mask}", address)
 
 
 def _plain(text: str | None) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.registry import Decision, Recorded, Version
+from ame.registry import Decision, Recorded, Version, ab_test_of, rolled_back_twin
 from ame.registry import State as VersionState
 from ame.spec import Model
 from flows._dispatch import run_step
@@ -62,12 +62,15 @@ async def judge(work: Work, declared: Model, candidate: Version, champion: str |
         Refused: AME-E309, when it cannot be compared with the champion.
     """
     promotion = declared.promotion
-    if promotion.strategy == "never":
+    if not promotion.decides(champion):
         return None
+    if promotion.strategy == "metric":
+        logged = await asyncio.to_thread(work.registry.logged_metrics, candidate)
+        if not _tells(str(promotion.metric), logged):
+            # As a champion it would keep every other version from being compared.
+            return Judged("invalid", f"its run {_logged(str(promotion.metric), logged)}")
     if champion is None:
-        if promotion.first_version == "validated":
-            return Judged("promote", f"there was no champion and {passed(declared)}")
-        return None
+        return Judged("promote", f"there was no champion and {passed(declared)}")
     if promotion.strategy == "always":
         why = f"every version is promoted that passes validation, and {passed(declared)}"
         return Judged("promote", why)
@@ -93,10 +96,19 @@ async def _by_ab_test(work: Work, candidate: Version, champion: str) -> Judged:
     decision = _DECISION_OF.get(compared.state)
     if decision is None:
         raise Refused(_not_compared(candidate, champion, compared.message))
-    test = await asyncio.to_thread(work.registry.ab_test, candidate, champion)
+    test = await asyncio.to_thread(ab_test_of, work.registry, candidate, champion)
     if test is None or test.decision != decision:
         # The challenger answered nothing that could be tested, so no test is recorded.
         return Judged(decision, compared.message)
+    if decision == "promote":
+        twin = await asyncio.to_thread(rolled_back_twin, work.registry, candidate.model, test)
+        if twin is not None:
+            # The night after a rollback trains the same model again, as long as code and data stay.
+            why = (
+                f"it answers every row as version {twin.number} does, which was rolled back: "
+                f"{twin.tags.get('ame.why', '')}"
+            )
+            return Judged("reject", why, test, test.metrics)
     return Judged(decision, compared.message, test, test.metrics)
 
 
@@ -106,10 +118,8 @@ def _by_metric(work: Work, declared: Model, candidate: Version, champion: str) -
     greater = declared.promotion.greater_is_better
     new = work.registry.logged_metrics(candidate)
     old = work.registry.logged_metrics(work.registry.version(candidate.model, champion))
-    if name not in old or math.isnan(old[name]):
+    if not _tells(name, old):
         raise Refused(_not_compared(candidate, champion, f"The champion's run {_logged(name, old)}."))
-    if name not in new:
-        return Judged("invalid", f"its run {_logged(name, new)}")
     better = new[name] > old[name] if greater else new[name] < old[name]
     word = "higher" if greater else "lower"
     why = (
@@ -117,20 +127,17 @@ def _by_metric(work: Work, declared: Model, candidate: Version, champion: str) -
         f"version {champion}"
     )
     numbers = {name: {"champion": old[name], "challenger": new[name], "greaterIsBetter": greater}}
-    return Judged("promote" if better else "reject", why, numbers=_finite(numbers))
+    return Judged("promote" if better else "reject", why, numbers=numbers)
 
 
-def _finite(numbers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """JSON has no word for what is not a number."""
-    return {
-        name: {key: value if math.isfinite(value) else None for key, value in found.items()}
-        for name, found in numbers.items()
-    }
+def _tells(name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether a metric was logged, with a finite number: MLflow keeps what is infinite as the largest one."""
+    return name in metrics and abs(metrics[name]) < sys.float_info.max
 
 
 def _logged(name: str, metrics: Mapping[str, float]) -> str:
     if name in metrics:
-        return f"logged for '{name}' what is not a number"
+        return f"logged for '{name}' what is no finite number"
     return f"logged no metric '{name}' (it logged: {', '.join(sorted(metrics)) or 'none'})"
 
 

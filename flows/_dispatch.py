@@ -21,10 +21,10 @@ from prefect.client.schemas.filters import (
     FlowRunFilterParentFlowRunId,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.context import TagsContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from flows._outcome import Outcome, outcome_of
@@ -41,7 +41,9 @@ _SILENCE_SECONDS = 600.0
 
 def deployed() -> bool:
     """Whether this run was started from a deployment."""
-    return deployment.id is not None
+    # The runtime's own word for it would ask the server, which may be away.
+    running = FlowRunContext.get()
+    return running is not None and running.flow_run is not None and running.flow_run.deployment_id is not None
 
 
 async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any) -> Outcome:

@@ -250,7 +250,10 @@ async def _record(
     work: Work, pair: _Pair, holdout: Holdout, result: ABTestResult, files: Mapping[str, Path]
 ) -> Recorded:
     """Log the test to MLflow and link it from both versions."""
+    from ame.scoring import score_digests
+
     gate = pair.section.gate
+    digests = await asyncio.to_thread(score_digests, files["scores.parquet"], ("champion", "challenger"))
     record = ABTestRecord(
         challenger=pair.challenger,
         champion=pair.champion,
@@ -267,6 +270,7 @@ async def _record(
             "holdout": holdout.name,
             "holdout_sha256": holdout.digest,
             "gate_sha256": pair.gate_digest,
+            **{f"{name}_scores_sha256": digest for name, digest in digests.items()},
             "flow_run": str(flow_run.id),
         },
         holdout=(holdout.name, holdout.digest),

@@ -110,7 +110,7 @@ def waiting(work: Work, model: str) -> list[Version]:
 
     One that passed validation and is left to somebody is none of them.
     """
-    asks_for_more = work.model(model).promotion.strategy != "never"
+    asks_for_more = work.model(model).promotion.decides(work.registry.champion(model))
     return [
         version
         for version in work.registry.undecided(model)

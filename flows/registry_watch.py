@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
-from ame.registry import ClaimLost, ModelJournal, Silence, Version, patience
+from ame.diagnosis import Refused
+from ame.registry import ClaimLost, ModelJournal, Silence, Version, patience, server_time
 from flows._abandoned import refuse_abandoned
 from flows._announce import announce
 from flows._claims import held, is_stale
@@ -30,6 +31,10 @@ __all__ = ["watch_registry"]
 
 #: A version whose delivery has failed so often is left to people.
 _MOST_FAILURES = 5
+#: How many times the patience with a claim a run may stay in one state without making one: it may wait for
+#: its pod, or be coming up.
+_STANDING_STILL = 10
+_SEEN = "ame-seen:"
 
 
 @flow(name="watch-registry", flow_run_name="watch the models")
@@ -45,11 +50,20 @@ async def watch_registry(
         source: the digest of the project's files; taken now when it is not given.
     """
     work = await begin(project, env, source)
-    told = await asyncio.gather(*(_look_after(work, model) for model in work.project.models))
+    told = await asyncio.gather(*(_looked_after(work, model) for model in work.project.models))
     started = [line for lines in told for line in lines]
     if not started:
         return completed("Completed", "every version has its decision, or its delivery is under way")
     return completed("Started", "; ".join(started))
+
+
+async def _looked_after(work: Work, model: str) -> list[str]:
+    """See `_look_after`; what keeps one model from being looked after does not keep the others."""
+    try:
+        return await _look_after(work, model)
+    except Refused as refused:
+        get_run_logger().warning(str(refused))
+        return [f"{model}: {refused}"]
 
 
 async def _look_after(work: Work, model: str) -> list[str]:
@@ -91,27 +105,50 @@ async def _settle(work: Work, journal: ModelJournal) -> None:
             await asyncio.to_thread(journal.settle, claim, by)
 
 
-async def _somebody_works(work: Work, model: str, under_way: Iterable[FlowRun]) -> bool:
-    """Whether one of these runs is on its way: it waits for its start, or gives signs of life.
+async def _somebody_works(work: Work, model: str, under_way: Collection[FlowRun]) -> bool:
+    """Whether one of these runs is on its way: it gives signs of life, or has not had the time yet.
 
-    One that runs for Prefect and gives none is called Crashed, because it would keep all others waiting.
+    One that was seen before, and has neither gone on nor given a sign since, is called Crashed: it would keep
+    all others waiting.
     """
-    running = [run for run in under_way if run.state_type == StateType.RUNNING]
-    if not running:
-        return True
     journal, silence = work.journal(model), Silence()
     while not await is_stale(link := await asyncio.to_thread(journal.chain.begun), silence):
         if silence.heard:
             return True
         await asyncio.sleep(patience() / 15)
-    held = link.claim.told["flowRun"] if link.claim else None
-    dead = [run for run in running if str(run.id) == held]
+    holder = link.claim.told["flowRun"] if link.claim else None
+    now = await asyncio.to_thread(lambda: server_time(work.registry.uri).timestamp())
+    alive = False
+    for run in under_way:
+        if run.state_type == StateType.SCHEDULED:
+            alive = True
+        elif str(run.id) == holder or now - await _first_seen(run, now) > _STANDING_STILL * patience():
+            await _call_crashed(run)
+        else:
+            alive = True
+    return alive
+
+
+async def _first_seen(run: FlowRun, now: float) -> float:
+    """When a watch first found the run in the state that it is in, in seconds by the MLflow server's clock.
+
+    Noted as a tag of the run: a watch does not stay, and its machine's clock is its own.
+    """
+    mark = f"{_SEEN}{run.state_id}:"
+    for tag in run.tags:
+        if tag.startswith(mark):
+            return float(tag.removeprefix(mark))
+    kept = {tag for tag in run.tags if not tag.startswith(_SEEN)}
     async with get_client() as client:
-        for run in dead:
-            message = "it holds its model and gives no sign of life"
-            await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-            get_run_logger().warning("flow run '%s' is called Crashed: %s", run.name, message)
-    return not dead
+        await client.update_flow_run(run.id, tags=[*sorted(kept), f"{mark}{now:.0f}"])
+    return now
+
+
+async def _call_crashed(run: FlowRun) -> None:
+    message = "it gives no sign of life, and keeps its model from others"
+    async with get_client() as client:
+        await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+    get_run_logger().warning("flow run '%s' is called Crashed: %s", run.name, message)
 
 
 def _left_to_people(version: Version) -> str:

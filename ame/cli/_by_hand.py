@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ame.addresses import shown
 from ame.cli._console import print_json, say
 from ame.cli._journal import explained
+from ame.cli._lost import telling_of_silence
 from ame.cli._reading import not_run_yet, refuse_other_models
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import home_of, serving
@@ -102,7 +104,11 @@ def decide_by_hand(
         from ame.registry import ModelJournal
 
         journal = ModelJournal(registry, model)
-        with explained(registry):
+        # Asked for once more, a rollback that was decided would go back one champion too many.
+        look = (
+            f"When it answers, see with `ame history {model}` whether this was decided before you ask again."
+        )
+        with explained(registry, fix=look):
             entry = decide(journal, person())
         from flows._announce import announce_now
 
@@ -135,15 +141,15 @@ def registry_to_write(project: Project) -> Iterator[Registry]:
                     fix="Unset it to use the embedded server, or name an http:// or https:// address.",
                 )
             )
-        say(f"asking the MLflow server at {own} ...")
-        yield Registry(own.rstrip("/"))
+        say(f"asking the MLflow server at {shown(own, own)} ...")
+        yield telling_of_silence(Registry(own.rstrip("/")))
         return
     home = home_of(project.folder, project.name)
     if not home.registry_database.exists():
         raise Refused(not_run_yet(project, home))
     with serving(home, progress=say) as servers:
         use_servers(servers, home)
-        yield Registry(servers.mlflow)
+        yield telling_of_silence(Registry(servers.mlflow))
 
 
 def _print(entry: Entry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -75,8 +76,12 @@ def journal_to_read(project: Project, model: str) -> tuple[Registry, list[Entry]
 
 
 @contextlib.contextmanager
-def explained(registry: Registry) -> Iterator[None]:
-    """Let a failing registry be a diagnosis."""
+def explained(registry: Registry, *, fix: str = "") -> Iterator[None]:
+    """Let a failing registry be a diagnosis.
+
+    Args:
+        fix: what to do then, where running again is not it.
+    """
     from mlflow.exceptions import MlflowException
 
     from ame.registry import diagnosis_of
@@ -84,7 +89,8 @@ def explained(registry: Registry) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise Refused(diagnosis_of(error, registry.uri)) from error
+        found = diagnosis_of(error, registry.uri)
+        raise Refused(replace(found, fix=fix or found.fix)) from error
 
 
 def whole(registry: Registry, home: Home, entry: Entry) -> Entry:

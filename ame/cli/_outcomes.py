@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ame.cli._console import columns, number
+from ame.diagnosis import Refused
 
 if TYPE_CHECKING:
     from ame.local import Home
@@ -82,7 +83,18 @@ def print_reports(reports: list[dict[str, Any]], work: Work) -> None:
         if outcome["metrics"]:
             for line in metric_lines(outcome["metrics"]):
                 click.echo(f"  {line}")
-            version = work.registry.version(outcome["name"], outcome["version"])
-            recorded = recorded_test(work.registry, version)
-            path = report_path(work.home, recorded) if recorded else None
-            click.echo(f"  report: {path or work.registry.model_page(version)}")
+            click.echo(f"  report: {_report(work, outcome['name'], outcome['version'])}")
+
+
+def _report(work: Work, model: str, number: str) -> str:
+    """Where a version's report is, or the registry's page where that cannot be told any more."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = work.registry.version(model, number)
+        recorded = recorded_test(work.registry, version)
+    except (MlflowException, Refused):
+        # Deleted since, or the server has gone; the outcome was told before.
+        return "not found in the registry any more"
+    path = report_path(work.home, recorded) if recorded else None
+    return str(path or work.registry.model_page(version))

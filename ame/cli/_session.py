@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import ame
 from ame.cli._console import say
+from ame.cli._journal import explained
+from ame.cli._lost import losing_servers
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, Servers, file_lock, home_of, living_leases, serving
 from ame.runtime import own_matplotlib_folder
@@ -41,7 +43,8 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault(*own_matplotlib_folder())
     # Importing MLflow takes four seconds, which pass while the servers start.
-    threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
+    importing = threading.Thread(target=import_module, args=("mlflow",), daemon=True)
+    importing.start()
     with serving(home, progress=say) as servers:
         use_servers(servers, home)
         _refuse_shadowed_flows()
@@ -54,6 +57,8 @@ def session(project: Project, env: Mapping[str, str]) -> Iterator[tuple[Servers,
             lambda record: not str(record.msg).startswith("Task run failed with state")
         )
         work = open_work(str(project.folder), env)
+        # Two threads that import parts of it at once would see each other's halves.
+        importing.join()
         _clear_leftovers(servers, work)
         try:
             yield servers, work
@@ -101,8 +106,10 @@ def _clear_leftovers(servers: Servers, work: Work) -> None:
             return
         remove_folder(work.home.work)
         work.home.work.mkdir(exist_ok=True)
-        orphans = work.registry.end_orphans(work.holder)
-        crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
+        with explained(work.registry):
+            orphans = work.registry.end_orphans(work.holder)
+        with losing_servers(work.home):
+            crashed = asyncio.run(_crash_flow_runs()) if "prefect" in servers.embedded else 0
     if orphans or crashed:
         say(f"an earlier command was killed: marked {crashed} + {orphans} runs (Prefect + MLflow) as ended")
 

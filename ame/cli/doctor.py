@@ -11,8 +11,8 @@ import click
 from ame.cli._console import PROJECT, as_json, print_json, say
 
 if TYPE_CHECKING:
-    from ame.registry import Registry
-    from ame.registry.doctor import Finding
+    from ame.registry import Holder, ModelJournal, Registry
+    from ame.registry.doctor import Finding, Watched
     from ame.spec import Project
 
 __all__ = ["command"]
@@ -21,9 +21,12 @@ __all__ = ["command"]
 @click.command("doctor", short_help="Find and repair what is wrong in the registry.")
 @click.argument("model", required=False)
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong.")
+@click.option(
+    "--new-journal", is_flag=True, help="Set the broken journal of MODEL aside (AME-E322) and begin another."
+)
 @PROJECT
 @as_json
-def command(model: str | None, dry_run: bool, folder: Path, json_wanted: bool) -> None:
+def command(model: str | None, dry_run: bool, new_journal: bool, folder: Path, json_wanted: bool) -> None:
     """Find what contradicts the journal of MODEL, or of every model of the project, and put it right.
 
     The journal leads: tags, the aliases 'previous' and 'challenger', decisions that were not carried out
@@ -32,12 +35,18 @@ def command(model: str | None, dry_run: bool, folder: Path, json_wanted: bool) -
     digest; one that was altered cannot be repaired. While a delivery holds a model, that model is only
     looked at.
 
+    A journal whose newest run was deleted for good cannot be gone on with. --new-journal gives it another
+    name, under which it stays readable, and begins a new one with the present champion and the versions'
+    states.
+
     Exits with 1 when something wrong is left.
     """
     from ame.cli._by_hand import registry_to_write
     from ame.cli._reading import refuse_other_models
     from ame.spec import load_project
 
+    if new_journal and model is None:
+        raise click.UsageError("--new-journal needs a MODEL.")
     project = load_project(folder)
     if model is not None:
         refuse_other_models(project, model)
@@ -46,7 +55,10 @@ def command(model: str | None, dry_run: bool, folder: Path, json_wanted: bool) -
         from ame.cli._journal import explained
 
         with explained(registry):
-            found = _examined(project, registry, names, dry_run=dry_run, all_models=model is None)
+            found = [_begun_anew(registry, names[0], dry_run=dry_run)] if new_journal else []
+            # Without a journal yet there is nothing to compare with.
+            if not (new_journal and dry_run):
+                found += _examined(project, registry, names, dry_run=dry_run, all_models=model is None)
     if json_wanted:
         told = [
             {"model": each.model or None, "what": each.what, "remedy": each.remedy, "done": each.done}
@@ -66,9 +78,8 @@ def command(model: str | None, dry_run: bool, folder: Path, json_wanted: bool) -
 def _examined(
     project: Project, registry: Registry, names: Sequence[str], *, dry_run: bool, all_models: bool
 ) -> list[Finding]:
-    from ame.cli._by_hand import person
-    from ame.registry import Holder, ModelJournal
-    from ame.registry.doctor import check_entries, examine, repair, watch
+    from ame.registry import ModelJournal
+    from ame.registry.doctor import watch
 
     found = _orphans(project, registry, dry_run=dry_run) if all_models else []
     journals = [ModelJournal(registry, name) for name in names]
@@ -77,12 +88,44 @@ def _examined(
         claim = watched.get(journal.model)
         if claim and claim.alive and not dry_run:
             say(f"{journal.model} is held by {claim.who}, who gives signs of life: it is only looked at")
-        found += check_entries(journal, say)
-        if dry_run:
-            found += examine(journal, claim)
-        else:
-            found += repair(journal, Holder(person(), None, "ame doctor"), claim)
+        found += _examined_model(journal, claim, dry_run=dry_run)
     return found
+
+
+def _examined_model(journal: ModelJournal, claim: Watched | None, *, dry_run: bool) -> list[Finding]:
+    """What is wrong with one model; where that cannot be found out, why, so that others are looked at."""
+    from mlflow.exceptions import MlflowException
+
+    from ame.diagnosis import Refused
+    from ame.registry import diagnosis_of
+    from ame.registry.doctor import Finding, check_entries, examine, repair
+
+    try:
+        found = check_entries(journal, say)
+        return found + (examine(journal, claim) if dry_run else repair(journal, _doctor(), claim))
+    except Refused as refused:
+        failed = refused.diagnoses
+    except MlflowException as error:
+        failed = (diagnosis_of(error, journal.registry.uri),)
+        if failed[0].code == "AME-E301":
+            raise  # nor would it answer for the other models
+    return [Finding(model=journal.model, what=str(diagnosis)) for diagnosis in failed]
+
+
+def _begun_anew(registry: Registry, model: str, *, dry_run: bool) -> Finding:
+    from ame.registry import ModelJournal
+    from ame.registry.doctor import new_journal
+
+    if not dry_run:
+        say(f"{model}: beginning a new journal with the states of its versions ...")
+    return new_journal(ModelJournal(registry, model), _doctor(), dry_run=dry_run)
+
+
+def _doctor() -> Holder:
+    from ame.cli._by_hand import person
+    from ame.registry import Holder
+
+    return Holder(person(), None, "ame doctor")
 
 
 def _orphans(project: Project, registry: Registry, *, dry_run: bool) -> list[Finding]:

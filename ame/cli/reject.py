@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ame.cli._by_hand import REASON, checked_reason, decide_by_hand, number_of
-from ame.cli._console import PROJECT, as_json
+from ame.cli._console import PROJECT, as_json, say
 
 __all__ = ["command"]
 
@@ -29,6 +29,6 @@ def command(model: str, version: str, reason: str, folder: Path, json_wanted: bo
     decide_by_hand(
         folder,
         model,
-        lambda journal, by: reject(journal, number_of(version), by=by, reason=why),
+        lambda journal, by: reject(journal, number_of(version), by=by, reason=why, say=say),
         json_wanted=json_wanted,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ame.cli._by_hand import REASON, checked_reason, decide_by_hand, number_of
-from ame.cli._console import PROJECT, as_json
+from ame.cli._console import PROJECT, as_json, say
 
 __all__ = ["command"]
 
@@ -31,6 +31,6 @@ def command(model: str, to: str | None, reason: str, folder: Path, json_wanted: 
     decide_by_hand(
         folder,
         model,
-        lambda journal, by: rollback(journal, to=target, by=by, reason=why),
+        lambda journal, by: rollback(journal, to=target, by=by, reason=why, say=say),
         json_wanted=json_wanted,
     )

@@ -13,6 +13,8 @@ from ame.cli._console import PROJECT, as_json, print_json, say, warn
 from ame.diagnosis import Diagnosis, Refused
 
 if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
     from flows._outcome import Outcome
     from flows._work import Work
 
@@ -68,60 +70,53 @@ def run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
     Raises:
         Refused: AME-E605, when a server stops answering in the middle.
     """
-    from httpx import HTTPError
-    from mlflow.exceptions import MlflowException
-
     from ame.cli._loop import run_beside
+    from ame.cli._lost import losing_servers, server_lost
     from ame.local import failure_of
 
     def check_servers() -> None:
         # A call to a server that has gone is tried again for minutes before it fails by itself.
         failure = failure_of(work.home)
         if failure:
-            raise Refused(_server_lost(work, failure))
+            raise Refused(server_lost(work.home, failure))
 
-    try:
+    with losing_servers(work.home):
         return run_beside(_run_names(work, names), check_servers)
-    except (HTTPError, MlflowException) as error:
-        raise Refused(_server_lost(work, (str(error) or type(error).__name__).splitlines()[0])) from error
-
-
-def _server_lost(work: Work, heard: str) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E605",
-        what="a server stopped answering in the middle of the work.",
-        why=f"The last that was heard: {heard}. Logs of the servers: {work.home.logs}.",
-        fix="Run again: the work goes on where it stopped.",
-    )
 
 
 async def _run_names(work: Work, names: list[tuple[str, str]]) -> list[Report]:
+    from mlflow.exceptions import MlflowException
+
     reports: list[Report] = []
     for kind, name in names:
-        if kind == "model":
-            with _alone(work, name):
-                reports += await _run_model(work, name)
-        else:
-            reports.append(await _run_task(work, name))
+        try:
+            if kind == "model":
+                with _alone(work, name):
+                    await _run_model(work, name, reports)
+            else:
+                reports.append(await _run_task(work, name))
+        except (MlflowException, Refused) as error:
+            # What has become of the others is still to be told.
+            reports.append(_failure(kind, name, _message(work, error)))
     return reports
 
 
-async def _run_model(work: Work, model: str) -> list[Report]:
+async def _run_model(work: Work, model: str, reports: list[Report]) -> None:
+    """Run a model, and add to the reports what has become of each of its versions."""
     from flows._dispatch import run_step
     from flows.delivery import deliver_version, undelivered
     from flows.training import train_model
 
-    reports = []
-    for version in undelivered(work, model):
+    waiting = undelivered(work, model)
+    for version in waiting:
         say(f"version {version.number} of '{model}' has no decision yet: delivering it first")
         ended = await run_step(deliver_version, work, model, model=model, version=version.number)
         reports.append(_model_report(work, model, ended, version.number))
     if work.model(model).training:
         ended = await run_step(train_model, work, model, model=model)
         reports.append(_model_report(work, model, ended))
-    if not reports:
+    elif not waiting:
         say(f"model '{model}' has no training, and no version that waits for a decision")
-    return reports
 
 
 async def _run_task(work: Work, task: str) -> Report:
@@ -141,9 +136,18 @@ async def _run_task(work: Work, task: str) -> Report:
 
 
 def _model_report(work: Work, model: str, ended: Outcome, delivered: str | None = None) -> Report:
+    from mlflow.exceptions import MlflowException
+
     from ame.cli._outcomes import version_outcome
 
     number = ended.version or delivered
+    try:
+        outcome = version_outcome(work.registry, model, number) if number else None
+    except (MlflowException, Refused) as error:
+        # For example deleted while it was delivered.
+        told = _message(work, error)
+        message = ended.message if told in ended.message else f"{ended.message} {told}".lstrip()
+        return _failure("model", model, message, ended.flow_run)
     return {
         "kind": "model",
         "name": model,
@@ -151,8 +155,32 @@ def _model_report(work: Work, model: str, ended: Outcome, delivered: str | None 
         "flowRunId": ended.flow_run,
         "failed": ended.failed,
         "message": ended.message,
-        "model": version_outcome(work.registry, model, number) if number else None,
+        "model": outcome,
     }
+
+
+def _failure(kind: str, name: str, message: str, flow_run: str | None = None) -> Report:
+    return {
+        "kind": kind,
+        "name": name,
+        "state": "Failed",
+        "flowRunId": flow_run,
+        "failed": True,
+        "message": message,
+        "model": None,
+    }
+
+
+def _message(work: Work, error: MlflowException | Refused) -> str:
+    """What a failure that concerns one model means; that of a server which is lost is raised."""
+    from ame.registry import diagnosis_of
+    from ame.registry.registry import is_unreachable
+
+    if isinstance(error, Refused):
+        return str(error)
+    if is_unreachable(error):
+        raise error
+    return str(diagnosis_of(error, work.registry.uri))
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def _print(told: dict[str, Any], declared: Model) -> None:
         )
         click.echo(f"  without a decision: {waiting}")
     # A delivery leaves these to people; the others wait for a delivery.
-    if declared.promotion.strategy == "never":
+    if not declared.promotion.decides(told["champion"]):
         for found in undecided:
             if found["state"] == "validated":
                 call = f"{told['name']} {found['version']} --reason TEXT"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ame.addresses import shown, without_user
 from ame.cli._console import PROJECT, say
 
 __all__ = ["command"]
@@ -23,13 +24,13 @@ def command(path: Path | None, folder: Path, browser: bool) -> None:
 
     project = load_project(path or folder)
     with serving(home_of(project.folder, project.name), progress=say) as servers:
-        click.echo(f"Prefect: {servers.prefect_ui}")
-        click.echo(f"MLflow:  {servers.mlflow}")
+        click.echo(f"Prefect: {shown(servers.prefect_ui)}")
+        click.echo(f"MLflow:  {shown(servers.mlflow)}")
         if browser:
             import webbrowser
 
             for page in (servers.prefect_ui, servers.mlflow):
-                webbrowser.open(page)
+                webbrowser.open(without_user(page))
         say("Ctrl-C ends it")
         while True:
             time.sleep(3600)

@@ -26,13 +26,14 @@ __all__ = ["command"]
 @as_json
 def command(model: str, version: str, folder: Path, json_wanted: bool) -> None:
     """Show the decision on VERSION of MODEL with its reason and numbers, and what came after it."""
+    from ame.cli._by_hand import number_of
     from ame.cli._journal import explained, outline, registry_of
     from ame.cli._outcomes import metric_lines, recorded_test, report_path, version_outcome
     from ame.spec import load_project
 
     project = load_project(folder)
     registry, home = registry_of(project)
-    number = version.removeprefix("v")
+    number = number_of(version)
     with explained(registry):
         outcome = version_outcome(registry, model, number)
         recorded = recorded_test(registry, registry.version(model, number))

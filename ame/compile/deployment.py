@@ -100,9 +100,7 @@ class Deployment:
         flow: the flow that it runs.
         description: markdown for people who look at it in Prefect's UI.
         parameters: by name; those that are given when a run starts are missing.
-        concurrency_limit: how many of its runs may run at once, or None.
-        collision_strategy: what becomes of a further one: it waits (`ENQUEUE`), or is cancelled at once
-            (`CANCEL_NEW`).
+        concurrency_limit: how many of its runs may run at once, or None; further ones wait.
         pool: the work pool.
         job_variables: by name, of those in JOB_VARIABLES; quantities are texts.
         resources: what its task asks for, with places in the file; empty where it has no task.
@@ -125,7 +123,6 @@ class Deployment:
     schedule: Schedule | None = None
     triggers: tuple[Trigger, ...] = ()
     concurrency_limit: int | None = None
-    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
 
     @property
     def full_name(self) -> str:

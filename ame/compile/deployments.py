@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ame.compile.deployment import CONTROL_POOL, EVENT_VERSION, SNAPSHOT, Deployment, Target, Trigger
 from ame.compile.describe import described, facts_of_model, facts_of_task, facts_of_watch, said_of_resources
@@ -154,7 +154,9 @@ class _Context:
     def _watch_registry(self) -> Deployment:
         """On the control pool, as what it starts.
 
-        A model called `models` shares the name, and no flow of it: Prefect tells them apart by both.
+        Without a limit: a run whose machine was lost would keep its slot, and nobody would watch meanwhile.
+        What two of them start twice is decided once. A model called `models` shares the name, and no flow of
+        it: Prefect tells them apart by both.
         """
         return self._deployment(
             "watch-registry",
@@ -167,9 +169,6 @@ class _Context:
             where=place(self.project),
             pool=CONTROL_POOL,
             schedule=_WATCH,
-            # A second one at once has nothing to do, and waiting ones would only pile up.
-            concurrency_limit=1,
-            collision_strategy="CANCEL_NEW",
         )
 
     def _run_task(self, task: Task) -> Deployment:
@@ -219,7 +218,6 @@ class _Context:
         schedule: Schedule | None = None,
         triggers: tuple[Trigger, ...] = (),
         concurrency_limit: int | None = None,
-        collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE",
     ) -> Deployment:
         project = self.project
         asked = resources or (task.resources if task else Resources())
@@ -238,7 +236,6 @@ class _Context:
             schedule=schedule,
             triggers=triggers,
             concurrency_limit=concurrency_limit,
-            collision_strategy=collision_strategy,
         )
 
     def _job_variables(

@@ -115,7 +115,7 @@ def _document(deployment: Deployment, anchor: str) -> dict[str, Any]:
     if deployment.concurrency_limit is not None:
         document["concurrency_limit"] = {
             "limit": deployment.concurrency_limit,
-            "collision_strategy": deployment.collision_strategy,
+            "collision_strategy": "ENQUEUE",
         }
     if deployment.triggers:
         document["triggers"] = [_trigger(trigger) for trigger in deployment.triggers]

@@ -1,8 +1,17 @@
 """MLflow's registry as the truth about model versions: states, aliases, claims, the journal, A/B tests."""
 
-from ame.registry.ab_tests import ABTestRecord, Recorded, find_ab_test, record_ab_test, to_recorded
+from ame.registry.ab_tests import (
+    ABTestRecord,
+    Recorded,
+    ab_test_of,
+    find_ab_test,
+    record_ab_test,
+    rolled_back_twin,
+    to_recorded,
+)
 from ame.registry.chain import Link
 from ame.registry.claims import Claim, ClaimLost, Holder, Silence, make_claim, patience
+from ame.registry.connection import server_time
 from ame.registry.deciding import ChampionMoved, ModelJournal
 from ame.registry.journal import Decision, Draft, Entry
 from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, diagnosis_of, now_text
@@ -30,11 +39,14 @@ __all__ = [
     "TaskRun",
     "UnfinishedTraining",
     "Version",
+    "ab_test_of",
     "diagnosis_of",
     "find_ab_test",
     "make_claim",
     "now_text",
     "patience",
     "record_ab_test",
+    "rolled_back_twin",
+    "server_time",
     "to_recorded",
 ]

@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ame.registry.registry import Registry, now_text
-from ame.registry.versions import HOLDER_TAG, Version, ab_test_tag
+from ame.registry.versions import AB_TEST_TAG, HOLDER_TAG, Version, ab_test_tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["ABTestRecord", "Recorded", "find_ab_test", "record_ab_test", "to_recorded"]
+__all__ = [
+    "ABTestRecord",
+    "Recorded",
+    "ab_test_of",
+    "find_ab_test",
+    "record_ab_test",
+    "rolled_back_twin",
+    "to_recorded",
+]
 
 #: Name of a number in `ab_test.json` -> its suffix as a metric of the run.
 _NUMBERS = {
@@ -63,6 +71,7 @@ class Recorded:
         artifacts: the URI of the run's artifacts.
         key: of the decision, see `ABTestRecord`.
         digests: SHA-256 of the `gate`'s configuration and of the holdout (`data`), those that are known.
+        scores: SHA-256 of the scores of `champion` and `challenger`, those that are known.
     """
 
     run_id: str
@@ -75,6 +84,7 @@ class Recorded:
     artifacts: str
     key: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
@@ -139,6 +149,32 @@ def find_ab_test(registry: Registry, model: str, key: str) -> Recorded | None:
     return to_recorded(runs[0]) if runs else None
 
 
+def ab_test_of(registry: Registry, challenger: Version, champion: str) -> Recorded | None:
+    """The newest test of these two versions."""
+    tags = registry.version(challenger.model, challenger.number).tags
+    run = tags.get(ab_test_tag(challenger.number, champion))
+    return to_recorded(registry.client.get_run(run)) if run else None
+
+
+def rolled_back_twin(registry: Registry, model: str, test: Recorded) -> Version | None:
+    """A version that was rolled back and answered each row of the holdout as the test's challenger does."""
+
+    def answers(version: Version, run: str) -> tuple[str | None, str | None]:
+        found = to_recorded(registry.client.get_run(run))
+        role = "challenger" if found.challenger == version.number else "champion"
+        return found.digests.get("data"), found.scores.get(role)
+
+    wanted = test.digests.get("data"), test.scores.get("challenger")
+    if None in wanted:
+        return None
+    for version in registry.versions(model):
+        if version.state == "rolled-back":
+            runs = {run for tag, run in version.tags.items() if tag.startswith(AB_TEST_TAG)}
+            if any(answers(version, run) == wanted for run in runs):
+                return version
+    return None
+
+
 def to_recorded(run: Run) -> Recorded:
     tags, metrics = run.data.tags, run.data.metrics
     named: dict[str, dict[str, Any]] = {}
@@ -168,6 +204,11 @@ def to_recorded(run: Run) -> Recorded:
             name: run.data.params[param]
             for name, param in (("gate", "gate_sha256"), ("data", "holdout_sha256"))
             if param in run.data.params
+        },
+        scores={
+            role: run.data.params[f"{role}_scores_sha256"]
+            for role in ("champion", "challenger")
+            if f"{role}_scores_sha256" in run.data.params
         },
     )
 

@@ -31,8 +31,18 @@ _OPEN: frozenset[State | None] = frozenset(
 )
 
 
-def rollback(journal: ModelJournal, *, to: str | None, by: str, reason: str) -> Entry:
+Say = Callable[[str], None]
+
+
+def rollback(
+    journal: ModelJournal, *, to: str | None, by: str, reason: str, say: Say = lambda _: None
+) -> Entry:
     """Make the champion before this one champion again, or the version `to`, which was champion once.
+
+    Where the champion was deleted, nothing is left to be rolled back: then `to` is promoted.
+
+    Args:
+        say: told whom this waits for.
 
     Raises:
         Refused: AME-E303, AME-E325 to AME-E327; nothing was changed.
@@ -43,19 +53,31 @@ def rollback(journal: ModelJournal, *, to: str | None, by: str, reason: str) -> 
     def make(told: Sequence[Entry], champion: str | None) -> Draft:
         if champion != meant:
             raise Refused(_other_champion(journal.model, meant, champion, told))
-        if champion is None:
-            raise Refused(_no_champion(journal.model))
         standing = _standing(journal)
         stack = [number for number in predecessors(told) if number in standing]
-        once = [number for number in _once_champions(told) if number in standing and number != champion]
+        once = [number for number in _once_champions(told, standing) if number != champion]
+        if champion is None and (to is None or not once):
+            raise Refused(_no_champion(journal.model, once))
         target = stack[-2] if to is None and len(stack) > 1 else to
         if target is None:
-            raise Refused(_nothing_before(journal.model, champion, once))
+            raise Refused(_nothing_before(journal.model, str(champion), once))
         _found(standing, journal.model, target)
         if target == champion:
-            raise Refused(_champion_already(journal.model, champion))
+            raise Refused(_champion_already(journal.model, target))
         if target not in {*once, *stack}:
             raise Refused(_never_champion(journal.model, target, once))
+        if champion is None:
+            return Draft(
+                decision="promote",
+                version=target,
+                before=None,
+                after=target,
+                runner_up=_below(stack, target),
+                state="promoted",
+                by=by,
+                reason=f"{reason} (a rollback to it while there was no champion)",
+                links=_links(journal, standing[target]),
+            )
         return Draft(
             decision="rollback",
             version=champion,
@@ -68,11 +90,14 @@ def rollback(journal: ModelJournal, *, to: str | None, by: str, reason: str) -> 
             links=_links(journal, standing[champion]),
         )
 
-    return _decide(journal, by, "a rollback", make)
+    return _decide(journal, by, "a rollback", make, say)
 
 
-def promote(journal: ModelJournal, number: str, *, by: str, reason: str) -> Entry:
+def promote(journal: ModelJournal, number: str, *, by: str, reason: str, say: Say = lambda _: None) -> Entry:
     """Make a version the champion, whatever was decided on it; the journal says what that was.
+
+    Args:
+        say: told whom this waits for.
 
     Raises:
         Refused: AME-E303, AME-E327, AME-E329; nothing was changed.
@@ -97,11 +122,14 @@ def promote(journal: ModelJournal, number: str, *, by: str, reason: str) -> Entr
             links=_links(journal, version),
         )
 
-    return _decide(journal, by, "a promotion", make)
+    return _decide(journal, by, "a promotion", make, say)
 
 
-def reject(journal: ModelJournal, number: str, *, by: str, reason: str) -> Entry:
+def reject(journal: ModelJournal, number: str, *, by: str, reason: str, say: Say = lambda _: None) -> Entry:
     """Decide against a version on which nothing final was decided.
+
+    Args:
+        say: told whom this waits for.
 
     Raises:
         Refused: AME-E303, AME-E328; nothing was changed.
@@ -124,18 +152,22 @@ def reject(journal: ModelJournal, number: str, *, by: str, reason: str) -> Entry
             links=_links(journal, version),
         )
 
-    return _decide(journal, by, "a rejection", make)
+    return _decide(journal, by, "a rejection", make, say)
 
 
 def _decide(
-    journal: ModelJournal, by: str, what: str, make: Callable[[Sequence[Entry], str | None], Draft]
+    journal: ModelJournal,
+    by: str,
+    what: str,
+    make: Callable[[Sequence[Entry], str | None], Draft],
+    say: Say,
 ) -> Entry:
-    told = journal.entries()
+    told = journal.current(journal.entries(whole=False))
     champion = journal.registry.champion(journal.model)
     if _in_step(told, champion):
         # What is refused now cuts no delivery off.
         make(told, champion)
-    return journal.by_hand(Holder(by, None, f"{what} by hand"), make)
+    return journal.by_hand(Holder(by, None, f"{what} by hand"), make, say=say)
 
 
 def _standing(journal: ModelJournal) -> dict[str, Version]:
@@ -162,11 +194,12 @@ def _in_step(told: Sequence[Entry], champion: str | None) -> bool:
     return champion == (newest.champion if newest else None) and (newest is None or bool(newest.carried_out))
 
 
-def _once_champions(told: Sequence[Entry]) -> list[str]:
-    """The versions that were ever champion, those of before the journal included, by number."""
+def _once_champions(told: Sequence[Entry], standing: Mapping[str, Version]) -> list[str]:
+    """The standing versions that were ever champion, those of before the journal included, by number."""
     found = {entry.champion for entry in champions(told)}
     found |= {entry.version for entry in told if entry.carried_out == "yes" and entry.state == "promoted"}
-    return sorted((number for number in found if number is not None), key=int)
+    found |= {number for number, version in standing.items() if version.state in ("promoted", "rolled-back")}
+    return sorted((number for number in found if number and number in standing), key=int)
 
 
 def _below(stack: Sequence[str], target: str) -> str | None:
@@ -192,11 +225,16 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _no_champion(model: str) -> Diagnosis:
+def _no_champion(model: str, once: Sequence[str]) -> Diagnosis:
+    what = f"'{model}' has no champion that could be rolled back."
+    promote = f"`ame promote {model} VERSION --reason TEXT`."
+    if not once:
+        return Diagnosis(code="AME-E325", what=what, fix=f"Make a version the champion: {promote}")
     return Diagnosis(
         code="AME-E325",
-        what=f"'{model}' has no champion that could be rolled back.",
-        fix=f"Make a version the champion: `ame promote {model} VERSION --reason TEXT`.",
+        what=what,
+        why=f"Former champions that are still there: {_listed(once)}.",
+        fix=f"Name one of them with --to, or make any version the champion: {promote}",
     )
 
 

@@ -7,12 +7,15 @@ the claim before it has ended, or names the run that follows in the chain; nothi
 
 The chain begins at an anchor, which the model's experiment names from its creation on (names of experiments
 are unique). Where it ends is noted in a tag, which is a hint only: who reads it goes on to the true end.
+
+Each run of the chain but the last names the next, so one that names none is the end, whatever was deleted
+before it. A run that was written and never became part of the chain proves nothing; see `_proven`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +31,8 @@ __all__ = ["JOURNAL", "Chain", "Link", "Slot", "create_run", "slots_of", "to_lin
 JOURNAL = "ame/journal"
 _ANCHOR_TAG, _END_TAG = "ame.anchor", "ame.end"
 _SLOT = "slot."
+#: Params of an entry: its number, and that it was carried out, which nobody writes before the chain names it.
+_SEQUENCE, _CARRIED_OUT = "sequence", "carried_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class Link:
     slots: tuple[Slot, ...]
 
     @property
+    def sequence(self) -> int:
+        """The number of its entry, from 1; 0 for a run that holds none, such as the anchor."""
+        return int(self.params.get(_SEQUENCE, 0))
+
+    @property
     def claim(self) -> Slot | None:
         """The claim that holds, or None."""
         return self.slots[-1] if self.slots and self.slots[-1].kind == "claim" else None
@@ -84,11 +94,20 @@ class Chain:
         self.experiment_id = ""
 
     def end(self) -> Link | None:
-        """The last run of the chain, or None when it has not begun."""
+        """The last run of the chain, or None when it has not begun.
+
+        Raises:
+            Refused: AME-E322, when that run is missing; one that is missing before it does no harm.
+        """
         experiment = self._found()
         if experiment is None:
             return None
-        return self._last_from(experiment.tags.get(_END_TAG), experiment.tags[_ANCHOR_TAG])
+        name, hint = experiment.tags[_ANCHOR_TAG], experiment.tags.get(_END_TAG)
+        link = (self.read(hint) if hint else None) or self.read(name)
+        while link is not None and link.following is not None:
+            name = link.following
+            link = self.read(name)
+        return link or self._end_beyond(name, self._proven(self.runs(), experiment))
 
     def begun(self) -> Link:
         """The last run of the chain, which is begun if it has not been."""
@@ -105,21 +124,30 @@ class Chain:
         """Say where the chain ends, for those who read it next."""
         self.client.set_experiment_tag(self.experiment_id, _END_TAG, link.run_id)
 
-    def links(self) -> list[Link]:
+    def links(self, *, whole: bool = True) -> list[Link]:
         """All runs of the chain, the anchor first.
 
+        Args:
+            whole: whether to refuse when a run in the middle is missing; else it is passed over.
+
         Raises:
-            Refused: AME-E322, when a run of it is missing.
+            Refused: AME-E322, when a run of it is missing; always when it is the last one.
         """
         experiment = self._found()
         if experiment is None:
             return []
         runs = self.runs()
-        found, name = [], experiment.tags.get(_ANCHOR_TAG)
+        found: list[Link] = []
+        name = experiment.tags.get(_ANCHOR_TAG)
         while name is not None:
             link = runs.get(name) or self.read(name)
             if link is None:
-                raise Refused(_broken(self.model, name))
+                proven = self._proven(runs, experiment)
+                end = self._end_beyond(name, proven)
+                if whole:
+                    raise Refused(_gap(self.model, name))
+                passed = found[-1].sequence if found else 0
+                link = next((each for each in proven if each.sequence > passed), end)
             found.append(link)
             name = link.following
         return found
@@ -167,16 +195,33 @@ class Chain:
         self.experiment_id = str(found.experiment_id)
         return found
 
-    def _last_from(self, hint: str | None, anchor: str) -> Link:
-        link = (self.read(hint) if hint else None) or self.read(anchor)
-        if link is None:
-            raise Refused(_broken(self.model, anchor))
-        while link.following:
-            after = self.read(link.following)
-            if after is None:
-                raise Refused(_broken(self.model, link.following))
-            link = after
-        return link
+    def _proven(self, runs: Mapping[str, Link], experiment: Experiment) -> list[Link]:
+        """Those runs of entries that are in the chain beyond doubt, oldest first.
+
+        The last entry of one that died before it could carry it out may be left out, when the run that names
+        it is missing and the end could not be noted either.
+        """
+        named = {experiment.tags.get(_END_TAG)} | {link.following for link in runs.values()}
+        found = [
+            link
+            for link in runs.values()
+            # Its writer takes the first place of a run before the chain names it, and the second one after.
+            if link.sequence and (_CARRIED_OUT in link.params or len(link.slots) > 1 or link.run_id in named)
+        ]
+        return sorted(found, key=lambda link: link.sequence)
+
+    def _end_beyond(self, missing: str, proven: Sequence[Link]) -> Link:
+        """The last run of a chain of which an earlier one is missing.
+
+        Raises:
+            Refused: AME-E322, when the last run itself is missing.
+        """
+        name = proven[-1].run_id if proven else missing
+        while (link := self.read(name)) is not None:
+            if link.following is None:
+                return link
+            name = link.following
+        raise Refused(_broken(self.model, name))
 
     def _begin(self) -> Link:
         """Make an anchor, and the experiment that names it; of several that try one does."""
@@ -264,6 +309,16 @@ def _broken(model: str, run: str) -> Diagnosis:
     return Diagnosis(
         code="AME-E322",
         what=f"the journal of '{model}' is broken: its run {run} is missing.",
-        why="Each entry names the one that follows; without that run the later ones cannot be trusted.",
+        why="It is the last one known, so nobody knows what was decided last, and nothing more is decided.",
+        fix=f"Restore it: `mlflow runs restore --run-id {run}`. If it is gone for good: "
+        f"`ame doctor {model} --new-journal`.",
+    )
+
+
+def _gap(model: str, run: str) -> Diagnosis:
+    return Diagnosis(
+        code="AME-E322",
+        what=f"the journal of '{model}' has a gap: its run {run} is missing.",
+        why="What was decided after it stands, and decisions go on.",
         fix=f"Restore it: `mlflow runs restore --run-id {run}`.",
     )

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ChampionMoved", "ModelJournal"]
 
+#: An older release may leave thousands of decided versions, each of which takes a moment.
+_ADOPTED_AT_ONCE = 20
+
 _DECISION_OF: dict[State, Decision] = {
     "refused": "refuse",
     "rejected": "reject",
@@ -56,9 +59,13 @@ class ModelJournal:
         self.model = model
         self.chain = Chain(registry.client, model)
 
-    def entries(self) -> list[Entry]:
-        """All entries, oldest first, without what only their files hold."""
-        return entries(self.chain)
+    def entries(self, *, whole: bool = True) -> list[Entry]:
+        """All entries, oldest first, without what only their files hold.
+
+        Args:
+            whole: refuse a journal of which entries are missing; else pass them over.
+        """
+        return entries(self.chain, whole=whole)
 
     def claim(self, holder: Holder, *, over: Callable[[Link], bool]) -> Claim | None:
         """Claim the model if nobody holds it, or `over` says that the claim which holds may be ended."""
@@ -67,19 +74,32 @@ class ModelJournal:
             return None
         return make_claim(self.chain, link, holder)
 
+    def current(self, told: Sequence[Entry]) -> list[Entry]:
+        """Those entries that are about the model as it is registered now.
+
+        One that was deleted and registered anew counts its versions from 1 again, and what was decided on the
+        old ones says nothing about the new ones.
+        """
+        created = self.registry.created(self.model)
+        return [entry for entry in told if entry.model_created == created]
+
     def is_settled(self) -> bool:
         """Whether journal and registry agree, so that `settle` would find nothing to do."""
         link = self.chain.end()
         entry = to_entry(link) if link else None
         if entry and not entry.carried_out:
             return False
-        if self.registry.champion(self.model) != (entry.champion if entry else None):
+        if self.registry.champion(self.model) != self._noted(entry):
             return False
         versions = self.registry.versions(self.model)
         return all(version.journaled for version in versions if version.state in DECIDED)
 
-    def settle(self, claim: Claim, by: str) -> list[Entry]:
+    def settle(self, claim: Claim, by: str, *, adopt: int | None = _ADOPTED_AT_ONCE) -> list[Entry]:
         """Bring journal and registry together: carry out what stands there, note what others have done.
+
+        Args:
+            adopt: how many versions at most are taken into the journal that were decided on outside it; None
+                for all. Those that are left come with the next one.
 
         Returns:
             The entries that were carried out or written for it.
@@ -93,14 +113,21 @@ class ModelJournal:
             entry = self.carry_out(claim, entry)
             done.append(entry)
         champion = self.registry.champion(self.model)
-        noted = entry.champion if entry else None
+        noted = self._noted(entry)
         if champion != noted:
             done.append(self.decide(claim, self._observed(noted, champion, by, first=entry is None)))
-        for version in self.registry.versions(self.model):
-            if version.state in DECIDED and not version.journaled:
-                adopted = self.decide(claim, self._adopted(version, champion, by))
-                done.append(adopted)
+        versions = self.registry.versions(self.model)
+        unknown = [version for version in versions if version.state in DECIDED and not version.journaled]
+        for version in unknown[:adopt]:
+            adopted = self.decide(claim, self._adopted(version, champion, by))
+            done.append(adopted)
         return done
+
+    def _noted(self, newest: Entry | None) -> str | None:
+        """The champion as the journal knows it."""
+        if newest is None or newest.model_created != self.registry.created(self.model):
+            return None
+        return newest.champion
 
     def decide(self, claim: Claim, draft: Draft) -> Entry:
         """Write a decision down and carry it out.
@@ -112,7 +139,14 @@ class ModelJournal:
         link = claim.check()
         if draft.decision != "observe" and self.registry.champion(self.model) != draft.before:
             raise ChampionMoved
-        written = write_entry(self.chain, link, draft, now=server_time(self.registry.uri), claim=claim.slot)
+        written = write_entry(
+            self.chain,
+            link,
+            draft,
+            now=server_time(self.registry.uri),
+            model_created=self.registry.created(self.model),
+            claim=claim.slot,
+        )
         if written is None:
             raise ClaimLost
         link, entry = written
@@ -129,7 +163,10 @@ class ModelJournal:
             ClaimLost: when the claim has ended.
         """
         outcome = "yes"
-        if entry.after != entry.before:
+        if entry.model_created != self.registry.created(self.model):
+            # It was decided on versions of a model that was deleted since.
+            outcome = self.registry.champion(self.model) or "none"
+        elif entry.after != entry.before:
             outcome = self._move_champion(claim, entry)
         if outcome == "yes":
             claim.check()
@@ -138,24 +175,41 @@ class ModelJournal:
             raise ClaimLost
         return replace(entry, carried_out=outcome)
 
-    def by_hand(self, holder: Holder, make: Callable[[Sequence[Entry], str | None], Draft]) -> Entry:
+    def by_hand(
+        self,
+        holder: Holder,
+        make: Callable[[Sequence[Entry], str | None], Draft],
+        *,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Entry:
         """Decide now, for a person: a delivery that is under way loses its claim and begins again.
 
         Args:
-            make: gives the decision for the journal and the champion as they are; it may refuse.
+            make: gives the decision for the journal and the champion as they are; it may refuse. Of the
+                journal it is given what concerns the model as it is registered now.
+            say: told, once, whom this waits for.
         """
-        silence = Silence()
+        silence, said = Silence(), False
         while True:
-            claim = self.claim(holder, over=lambda link: _may_be_interrupted(link) or silence.look(link))
-            if claim is None:
+            link = self.chain.begun()
+            if link.claim and not (_may_be_interrupted(link) or silence.look(link)):
+                if not said:
+                    who = f"{link.claim.told['holder']} ({link.claim.told['what']})"
+                    seconds = link.claim.told["seconds"]
+                    say(f"waiting for {who}, or until it gives no sign of life for {seconds} s ...")
+                said = True
                 time.sleep(patience() / 20)
+                continue
+            claim = make_claim(self.chain, link, holder)
+            if claim is None:
                 continue
             try:
                 with claim:
                     try:
-                        self.settle(claim, holder.name)
+                        self.settle(claim, holder.name, adopt=0)
                         champion = self.registry.champion(self.model)
-                        return self.decide(claim, make(self.entries(), champion))
+                        told = self.current(self.entries(whole=False))
+                        return self.decide(claim, make(told, champion))
                     finally:
                         claim.release()
             except (ClaimLost, ChampionMoved):
@@ -238,6 +292,8 @@ class ModelJournal:
 
     def _adopted(self, version: Version, champion: str | None, by: str) -> Draft:
         """What was decided on a version outside the journal: by its training, or before there was one."""
+        at = version.tags.get("ame.decided_at")
+        why = version.tags.get("ame.why", "")
         return Draft(
             decision=_DECISION_OF.get(version.state, "observe") if version.state else "observe",
             version=version.number,
@@ -245,7 +301,8 @@ class ModelJournal:
             after=champion,
             state=version.state,
             by=version.tags.get("ame.decided_by") or f"unknown, seen by {by}",
-            reason=version.tags.get("ame.why", ""),
+            reason=f"{why} (decided {at}, noted here later)" if at else why,
+            quiet=True,
         )
 
 

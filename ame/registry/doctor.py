@@ -6,30 +6,26 @@ everything is looked at again, and repaired is what is not found any more. Nothi
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.registry.chain import Link, Slot
+from ame.registry.chain import JOURNAL, Link, Slot
 from ame.registry.claims import _BEAT, Claim, ClaimLost, Holder, Silence
 from ame.registry.connection import server_time
 from ame.registry.deciding import ChampionMoved, ModelJournal
-from ame.registry.faults import Seen, faults, wrong_aliases, wrong_tags
+from ame.registry.faults import Seen, agrees, faults, unfitting, wrong_aliases, wrong_tags
 from ame.registry.journal import Entry, read_entry, to_entry
 from ame.registry.registry import Registry
-from ame.registry.versions import ENTRY_TAG, HOLDER_TAG, runs_of
+from ame.registry.versions import ENTRY_TAG, HOLDER_TAG, Version, runs_of
 
-__all__ = ["Finding", "Watched", "check_entries", "end_orphans", "examine", "repair", "watch"]
+__all__ = ["Finding", "Watched", "check_entries", "end_orphans", "examine", "new_journal", "repair", "watch"]
 
 _STRAY_SECONDS = 3600
 _THREADS = 8
 _ENTRIES_PER_WORD = 100
-#: The param of an entry holds no more of who decided.
-_LONGEST_BY = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +119,7 @@ def repair(journal: ModelJournal, holder: Holder, watched: Watched | None) -> li
         token = watched.link.slots[-1].told["token"]
         journal.chain.take(watched.link, Slot("free", {"token": token}))
     if any(each.remedy for each in found[1 if watched else 0 :]):
-        _repair(journal, holder)
+        _under_claim(journal, holder, lambda claim: _put_right(journal, claim, holder.name))
     left = {each.what: each for each in examine(journal, None)}
     treated = [replace(each, done=bool(each.remedy) and each.what not in left) for each in found]
     return treated + [left[what] for what in left.keys() - {each.what for each in found}]
@@ -143,20 +139,56 @@ def check_entries(journal: ModelJournal, say: Callable[[str], None]) -> list[Fin
             whole = read_entry(journal.chain, entry)
         except Refused as refused:
             return _told(journal.model, refused)
-        return (
-            [] if _agrees(whole) else [_altered(entry, "Its MLflow run says something else than its file.")]
-        )
+        return [] if agrees(whole) else [_altered(entry, "Its MLflow run says something else than its file.")]
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = [each for of_one in pool.map(check, entries) for each in of_one]
-    digest = ""
-    for number, entry in enumerate(entries, start=1):
-        if entry.sequence != number:
-            found.append(_altered(entry, f"It stands at place {number} of the chain."))
-        if entry.previous != digest:
-            found.append(_altered(entry, "It names another digest than that of the entry before it."))
-        digest = entry.digest
-    return found
+    return found + [_altered(entry, why) for entry, why in unfitting(entries)]
+
+
+def new_journal(journal: ModelJournal, holder: Holder, *, dry_run: bool) -> Finding:
+    """Set aside a journal that cannot be gone on with, and begin another with what the registry says.
+
+    Raises:
+        Refused: AME-E333, when the journal can be gone on with; AME-E321.
+    """
+    try:
+        journal.chain.end()
+    except Refused as refused:
+        (broken,) = refused.diagnoses
+        if broken.code != "AME-E322":
+            raise
+    else:
+        raise Refused(_not_broken(journal.model))
+    name = f"{JOURNAL}/{journal.model}"
+    aside = f"{name} (broken since {server_time(journal.registry.uri):%Y-%m-%dT%H:%M:%SZ})"
+    if not dry_run:
+        # Nobody can claim the model until the broken journal has another name: tags are free to be changed.
+        for version in journal.registry.versions(journal.model):
+            _forget_entry(journal, version)
+        journal.chain.client.rename_experiment(journal.chain.experiment_id, aside)
+        _under_claim(journal, holder, lambda claim: journal.settle(claim, holder.name, adopt=None))
+    remedy = f"set aside as '{aside}', and a new one begun"
+    return Finding(model=journal.model, what=broken.what.removesuffix("."), remedy=remedy, done=not dry_run)
+
+
+def _forget_entry(journal: ModelJournal, version: Version) -> None:
+    """Let a version say of itself what the entry has decided that its tag names."""
+    if not version.journaled:
+        return
+    client = journal.chain.client
+    if version.state and version.tags.get("ame.state") != version.state:
+        client.set_model_version_tag(version.model, version.number, "ame.state", version.state)
+    client.delete_model_version_tag(version.model, version.number, ENTRY_TAG)
+
+
+def _not_broken(model: str) -> Diagnosis:
+    return Diagnosis(
+        code="AME-E333",
+        what=f"the journal of '{model}' can be gone on with, so it is not set aside.",
+        why="A new journal would know nothing of what this one tells.",
+        fix=f"See what is wrong with it: `ame doctor {model} --dry-run`.",
+    )
 
 
 def end_orphans(registry: Registry, holder: str, *, dry_run: bool) -> list[Finding]:
@@ -185,7 +217,8 @@ def _look(journal: ModelJournal) -> Seen:
             raise
         aliases = {}
     return Seen(
-        entries=[entry for entry in map(to_entry, links) if entry],
+        entries=journal.current([entry for entry in map(to_entry, links) if entry]),
+        begun=bool(links),
         versions={version.number: version for version in registry.versions(journal.model)},
         aliases={name: str(number) for name, number in aliases.items()},
         strays=_strays(journal, links) if links else (),
@@ -212,7 +245,8 @@ def _strays(journal: ModelJournal, links: Sequence[Link]) -> list[str]:
             return found
 
 
-def _repair(journal: ModelJournal, holder: Holder) -> None:
+def _under_claim(journal: ModelJournal, holder: Holder, work: Callable[[Claim], object]) -> None:
+    """Do something, unless somebody else holds the model or takes it over meanwhile."""
     for _ in range(3):
         claim = journal.claim(holder, over=lambda _: False)
         if claim is None:
@@ -220,7 +254,7 @@ def _repair(journal: ModelJournal, holder: Holder) -> None:
         try:
             with claim:
                 try:
-                    _put_right(journal, claim, holder.name)
+                    work(claim)
                     return
                 finally:
                     claim.release()
@@ -253,16 +287,6 @@ def _put_right(journal: ModelJournal, claim: Claim, by: str) -> None:
         client.delete_run(name)
 
 
-def _agrees(whole: Entry) -> bool:
-    """Whether the params, which an entry has its short facts from, say what its file says."""
-    if len(whole.by) >= _LONGEST_BY:
-        return True
-    added = ("digest", "runId", "void")
-    content = {name: value for name, value in whole.to_json().items() if name not in added}
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest() == whole.digest
-
-
 def _altered(entry: Entry, why: str) -> Finding:
     diagnosis = Diagnosis(
         code="AME-E322",
@@ -278,9 +302,11 @@ def _told(model: str, refused: Refused) -> list[Finding]:
 
 
 def _end(journal: ModelJournal) -> Link | None:
+    from mlflow.exceptions import MlflowException
+
     try:
         return journal.chain.end()
-    except Refused:
+    except (Refused, MlflowException):
         return None  # `examine` tells it
 
 

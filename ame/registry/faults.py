@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +11,10 @@ from ame.registry.journal import Entry
 from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS
 from ame.registry.versions import DECIDED, ENTRY_TAG, Version
 
-__all__ = ["Seen", "faults", "wrong_aliases", "wrong_tags"]
+__all__ = ["Seen", "agrees", "faults", "unfitting", "wrong_aliases", "wrong_tags"]
+
+#: The param of an entry holds no more of who decided.
+_LONGEST_BY = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +22,15 @@ class Seen:
     """A model as it was read.
 
     Attributes:
-        entries: of its journal, oldest first.
+        entries: of its journal, oldest first; those about the model as it is registered now.
+        begun: whether there is a journal, be it about a model of the same name that was deleted.
         versions: by their number.
         aliases: the versions' numbers by alias.
         strays: runs of entries that never became part of the chain, old enough to be nobody's work.
     """
 
     entries: Sequence[Entry]
+    begun: bool
     versions: Mapping[str, Version]
     aliases: Mapping[str, str]
     strays: Sequence[str]
@@ -49,7 +56,7 @@ def faults(seen: Seen, *, under_way: bool) -> Iterator[tuple[str, str]]:
         )
     if not _followed(seen):
         noted = f"and the journal says {_v(_noted(seen))}: somebody moved it"
-        told = noted if seen.entries else "and there is no journal yet"
+        told = noted if seen.begun else "and there is no journal yet"
         yield f"the alias '{CHAMPION}' names {_v(champion)}, {told}", "noted in the journal"
     outside = [f"v{version.number}" for version in _outside(seen)]
     if outside:
@@ -98,6 +105,27 @@ def wrong_aliases(seen: Seen) -> Iterator[tuple[str, str | None, str | None]]:
         should = moves[-1].runner_up if moves[-1].runner_up in seen.versions else None
         if seen.aliases.get(PREVIOUS) != should:
             yield PREVIOUS, seen.aliases.get(PREVIOUS), should
+
+
+def agrees(whole: Entry) -> bool:
+    """Whether the params, which an entry has its short facts from, say what its file says."""
+    if len(whole.by) >= _LONGEST_BY:
+        return True
+    added = ("digest", "runId", "void")
+    content = {name: value for name, value in whole.to_json().items() if name not in added}
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest() == whole.digest
+
+
+def unfitting(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Entries, of all those of a journal, that do not follow from the one before; and why."""
+    digest = ""
+    for number, entry in enumerate(entries, start=1):
+        if entry.sequence != number:
+            yield entry, f"It stands at place {number} of the chain."
+        if entry.previous != digest:
+            yield entry, "It names another digest than that of the entry before it."
+        digest = entry.digest
 
 
 def _standing(seen: Seen) -> dict[str, tuple[Entry, str]]:

@@ -63,6 +63,7 @@ class Draft:
         numbers: by metric, those of the test.
         digests: of `gate`, `data`, `code`, those that there are.
         links: ids and addresses: `abTest`, `flowRun`, `run` (the training's), `model`.
+        quiet: whether others are not told of it by an event.
     """
 
     decision: Decision
@@ -77,6 +78,7 @@ class Draft:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +94,12 @@ class Entry(Draft):
         carried_out: `yes`, an empty text for not yet, or the champion whom somebody had set meanwhile, so
             that it was not carried out.
         announced: whether the others that want to know have been told by an event.
+        model_created: when the model was registered, in milliseconds, by which a model is known from one
+            of the same name that was deleted before.
     """
 
     model: str
+    model_created: str
     sequence: int
     at: str
     previous: str
@@ -128,6 +133,7 @@ def to_entry(link: Link) -> Entry | None:
         return None
     return Entry(
         model=link.tags.get("ame.model", ""),
+        model_created=found["model_created"],
         sequence=int(found["sequence"]),
         decision=found["decision"],  # type: ignore[arg-type]
         version=_version(found["version"]),
@@ -146,22 +152,26 @@ def to_entry(link: Link) -> Entry | None:
     )
 
 
-def entries(chain: Chain) -> list[Entry]:
+def entries(chain: Chain, *, whole: bool = True) -> list[Entry]:
     """All entries, oldest first, as `to_entry` gives them.
+
+    Args:
+        whole: refuse a chain of which runs are missing; else pass them over.
 
     Raises:
         Refused: AME-E322, when the chain is broken.
     """
-    return [entry for entry in map(to_entry, chain.links()) if entry]
+    return [entry for entry in map(to_entry, chain.links(whole=whole)) if entry]
 
 
 def write_entry(
-    chain: Chain, link: Link, draft: Draft, *, now: datetime, claim: Slot
+    chain: Chain, link: Link, draft: Draft, *, now: datetime, model_created: str, claim: Slot
 ) -> tuple[Link, Entry] | None:
     """Let an entry follow `link`, the end of the chain as the writer knows it.
 
     Args:
         now: the time by the server's clock.
+        model_created: when the model was registered, in milliseconds.
         claim: that the new run's first place is taken by, so that the writer can carry the entry out.
 
     Returns:
@@ -174,6 +184,7 @@ def write_entry(
     entry = Entry(
         **asdict(draft),
         model=chain.model,
+        model_created=model_created,
         sequence=last.sequence + 1 if last else 1,
         at=max(at, last.at) if last else at,
         previous=last.digest if last else "",
@@ -189,6 +200,8 @@ def write_entry(
         "ame.decision": entry.decision,
         "mlflow.note.content": entry.reason[:_LONGEST_PARAM],
     }
+    if draft.quiet:
+        tags["ame.announced"] = "not meant to be"
     run_id = create_run(client, chain.experiment_id, title, tags)
     params = _params(entry) | {"slot.1": claim.text()}
     _log(chain, run_id, params, text)
@@ -246,20 +259,25 @@ def champions(journal: Sequence[Entry]) -> list[Entry]:
 def predecessors(journal: Sequence[Entry]) -> list[str]:
     """The champions that a rollback goes back to, the present one last.
 
-    A promotion puts the new champion on top; a rollback takes those above its target away.
+    A new champion is put on top; a former one that comes back, by a rollback, by hand, takes those above it
+    away.
     """
     stack: list[str] = []
     for entry in champions(journal):
-        if entry.decision == "rollback" and entry.champion in stack:
+        if entry.champion in stack:
             del stack[stack.index(entry.champion) + 1 :]
         elif entry.champion is not None:
-            stack = [version for version in stack if version != entry.champion] + [entry.champion]
+            if not stack and entry.runner_up is not None:
+                # Who was champion before this journal began.
+                stack.append(entry.runner_up)
+            stack.append(entry.champion)
     return stack
 
 
 def _content(entry: Entry) -> dict[str, Any]:
     return {
         "model": entry.model,
+        "modelCreated": entry.model_created,
         "sequence": entry.sequence,
         "decision": entry.decision,
         "version": entry.version,
@@ -281,6 +299,7 @@ def _content(entry: Entry) -> dict[str, Any]:
 def _params(entry: Entry) -> dict[str, str]:
     return {
         "sequence": str(entry.sequence),
+        "model_created": entry.model_created,
         "decision": entry.decision,
         "version": entry.version or _NONE,
         "from": entry.before or _NONE,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ame.addresses import shown, without_user
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry.connection import connect, connect_once
 from ame.registry.versions import (
@@ -25,7 +27,6 @@ from ame.registry.versions import (
     UnfinishedTraining,
     Version,
     _versions,
-    ab_test_tag,
     fail_runs,
     made_versions,
     runs_of,
@@ -37,13 +38,16 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
 
-    from ame.registry.ab_tests import Recorded
     from ame.registry.journal import Entry
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "now_text"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "is_unreachable", "now_text"]
 
 #: A version's number is a 32-bit integer in MLflow's databases.
 _LARGEST_NUMBER = 2**31 - 1
+#: As it is written everywhere; MLflow would take 02 and digits of other scripts for the same version.
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+
+_KEPT = "What was written down until then stands, and whoever comes next carries it out."
 
 
 class Registry:
@@ -72,7 +76,7 @@ class Registry:
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
-            if not number.isdecimal() or int(number) > _LARGEST_NUMBER:
+            if not _NUMBER.fullmatch(number) or int(number) > _LARGEST_NUMBER:
                 # The server would fail at it.
                 raise MlflowException(number, error_code=INVALID_PARAMETER_VALUE)
             return to_version(self.client.get_model_version(model, number))
@@ -117,6 +121,17 @@ class Registry:
                 return None
             raise
         return str(found) if found is not None else None
+
+    def created(self, model: str) -> str:
+        """When the model was registered, in milliseconds; an empty text when it is not."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.get_registered_model(model).creation_timestamp)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return ""
+            raise
 
     def champion(self, model: str) -> str | None:
         return self.alias(model, CHAMPION)
@@ -247,14 +262,6 @@ class Registry:
         for run in self.training_runs(task_run):
             self.client.set_tag(run.info.run_id, ENDED_TAG, now_text())
 
-    def ab_test(self, challenger: Version, champion: str) -> Recorded | None:
-        """The newest test of these two versions."""
-        from ame.registry.ab_tests import to_recorded
-
-        tags = self.version(challenger.model, challenger.number).tags
-        run = tags.get(ab_test_tag(challenger.number, champion))
-        return to_recorded(self.client.get_run(run)) if run else None
-
     def count_failure(self, version: Version) -> None:
         """Note that a delivery of this version has failed once more, without a decision."""
         self.client.set_model_version_tag(
@@ -268,11 +275,15 @@ class Registry:
         return dict(self.client.get_run(version.run_id).data.metrics)
 
     def model_page(self, version: Version) -> str:
-        """The address of the version in MLflow's UI."""
-        return f"{self.uri}/#/models/{version.model}/versions/{version.number}"
+        """The address of the version in MLflow's UI, which is kept and shown: it holds no password."""
+        return f"{self._pages}/#/models/{version.model}/versions/{version.number}"
 
     def run_page(self, experiment_id: str, run_id: str) -> str:
-        return f"{self.uri}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{self._pages}/#/experiments/{experiment_id}/runs/{run_id}"
+
+    @property
+    def _pages(self) -> str:
+        return without_user(self.uri).rstrip("/")
 
 
 def now_text() -> str:
@@ -282,17 +293,23 @@ def now_text() -> str:
 
 def diagnosis_of(error: MlflowException, uri: str) -> Diagnosis:
     """What a failure of the registry means for the user."""
-    text = str(error).splitlines()[0][:500]
-    if "Max retries exceeded" in text or "Connection" in text:
+    text = shown(str(error).splitlines()[0], uri)[:500]
+    if is_unreachable(error):
         return Diagnosis(
             code="AME-E301",
-            what=f"the MLflow server at {uri} does not answer.",
-            why="Nothing was decided; what was done so far is kept.",
+            what=f"the MLflow server at {shown(uri, uri)} does not answer.",
+            why=_KEPT,
             fix="See that it runs and can be reached, then run again: the work goes on where it stopped.",
         )
     return Diagnosis(
         code="AME-E304",
         what="MLflow refused a request.",
-        why=f"It said: {text}",
+        why=f"It said: {text if text.endswith('.') else f'{text}.'} {_KEPT}",
         fix="Run again: the work goes on where it stopped.",
     )
+
+
+def is_unreachable(error: MlflowException) -> bool:
+    """Whether the server did not answer at all."""
+    text = str(error).splitlines()[0]
+    return "Max retries exceeded" in text or "Connection" in text

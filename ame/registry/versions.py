@@ -59,6 +59,9 @@ ENDED_TAG = "ame.training_ended"
 #: On a version on which the journal has decided: the entry's number, the state, and the entry's run.
 ENTRY_TAG = "ame.entry"
 
+#: How the tags of the A/B tests of a version begin.
+AB_TEST_TAG = "ame.ab_test."
+
 #: How often a delivery of the version failed, without a decision.
 FAILURES_TAG = "ame.failed_deliveries"
 
@@ -140,7 +143,7 @@ class Version:
 
 def ab_test_tag(challenger: str, champion: str) -> str:
     """The tag that both versions of an A/B test carry; its value is the test's MLflow run."""
-    return f"ame.ab_test.v{challenger}-vs-v{champion}"
+    return f"{AB_TEST_TAG}v{challenger}-vs-v{champion}"
 
 
 def to_version(found: ModelVersion) -> Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -21,7 +22,7 @@ from ame.runtime import Environment, environment_from_lines, inherited_variables
 from ame.scoring import score
 from ame.scoring.holdout import Holdout
 
-__all__ = ["FetchedModel", "fetch_model", "join_scores", "score_model"]
+__all__ = ["FetchedModel", "fetch_model", "join_scores", "score_digests", "score_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,19 @@ def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path
     if any(len(answer.take(1)) for answer in answers):
         raise Refused(_changed(holdout))
     return rows
+
+
+def score_digests(file: Path, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 over each column of scores in a joined file, a missing score as not a number.
+
+    Two versions with the same digest on the same holdout answer every row alike, bit by bit.
+    """
+    hashes = {name: hashlib.sha256() for name in names}
+    for batch in pq.ParquetFile(file).iter_batches(columns=list(names)):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            numbers = column.to_numpy(zero_copy_only=False).astype("<f8")
+            hashes[name].update(numbers.tobytes())
+    return {name: found.hexdigest() for name, found in hashes.items()}
 
 
 class _Answers:

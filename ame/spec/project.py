@@ -220,6 +220,10 @@ class Promotion:
     greater_is_better: bool = True
     explicit: bool = False
 
+    def decides(self, champion: str | None) -> bool:
+        """Whether anything decides on a version that has passed validation; else it is left to people."""
+        return self.strategy != "never" and (champion is not None or self.first_version != "never")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:

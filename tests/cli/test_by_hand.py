@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ame.cli import cli
+from ame.cli import _lost, cli
 from ame.cli._by_hand import checked_reason, person
 from ame.diagnosis import Refused
 from ame.registry import Draft, Holder, ModelJournal, Registry, connection
@@ -279,12 +279,19 @@ def test_a_reason_and_a_version_are_part_of_the_command(tmp_path, arguments):
 
 def test_a_registry_that_cannot_be_used_is_a_diagnosis(tmp_path, monkeypatch, no_servers_of_others):
     (tmp_path / "ame.yml").write_text(ame_yml("m"))
-    monkeypatch.setattr(connection, "_PATIENCE_SECONDS", 0.5)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/")
+    monkeypatch.setattr(connection, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(_lost, "_SECONDS_TO_ANSWER", 0.1)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:s3cr3t@127.0.0.1:9/")
     gone = in_process("rollback", "m", "--reason", "slow", "-p", tmp_path)
     assert str(gone.exception) == (
-        "AME-E301 the MLflow server at http://127.0.0.1:9 does not answer. Nothing was decided; what was done so "
-        "far is kept. See that it runs and can be reached, then run again: the work goes on where it stopped."
+        "AME-E301 the MLflow server at http://***@127.0.0.1:9 does not answer. What was written down until then "
+        "stands, and whoever comes next carries it out. When it answers, see with `ame history m` whether this "
+        "was decided before you ask again."
+    )
+    assert gone.stderr == (
+        "asking the MLflow server at http://***@127.0.0.1:9/ ...\n"
+        "the MLflow server at http://***@127.0.0.1:9 has not answered yet: it is asked again for a minute and a "
+        "half ...\n"
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     no_http = in_process("rollback", "m", "--reason", "slow", "-p", tmp_path)
@@ -294,14 +301,31 @@ def test_a_registry_that_cannot_be_used_is_a_diagnosis(tmp_path, monkeypatch, no
     )
 
 
-@pytest.mark.parametrize("number", ["99999999999999999999", "-1", "0", "7; drop", "", "1.0"])
+@pytest.mark.parametrize("number", ["99999999999999999999", "-1", "0", "7; drop", "", "1.0", "02", "٢"])
 def test_any_text_as_a_version_is_an_unknown_one(tmp_path, embedded, journal, monkeypatch, number):
     (tmp_path / "ame.yml").write_text(ame_yml(journal.model))
     monkeypatch.setattr(connection, "_PATIENCE_SECONDS", 0.5)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", embedded.servers.mlflow)
-    ended = in_process("promote", "-p", tmp_path, "--reason", "x", "--", journal.model, number)
-    assert str(ended.exception) == (
+    expected = (
         f"AME-E303 model '{journal.model}' has no version {number}. Versions in the registry: 1, 2, 3, 4."
+    )
+    for verb in (["promote", "--reason", "x"], ["why"]):
+        ended = in_process(*verb, "-p", tmp_path, "--", journal.model, number)
+        assert str(ended.exception) == expected
+
+
+def test_who_is_waited_for_is_said(tmp_path, embedded, journal, monkeypatch):
+    (tmp_path / "ame.yml").write_text(ame_yml(journal.model))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", embedded.servers.mlflow)
+    monkeypatch.setenv("AME_CLAIM_SECONDS", "2")
+    # It gives no sign of life, as after a kill.
+    claim = journal.claim(Holder("bob@box", None, "a rollback by hand"), over=lambda _: False)
+    assert claim
+    ended = in_process("promote", journal.model, "3", "--reason", "a fair", "-p", tmp_path)
+    assert ended.exit_code == 0, ended.output
+    assert (
+        "waiting for bob@box (a rollback by hand), or until it gives no sign of life for 2 s ...\n"
+        in ended.stderr
     )
 
 

@@ -138,6 +138,7 @@ def test_history_lists_every_entry(project: Path, read_only: ModelJournal) -> No
     entries = read_only.entries()
     assert content["entries"][1] == {
         "model": "read",
+        "modelCreated": entries[1].model_created,
         "sequence": 2,
         "decision": "promote",
         "version": "2",
@@ -378,7 +379,10 @@ def test_void_entries_are_marked(project: Path, torn: ModelJournal) -> None:
         by="d",
         reason="!",
     )
-    written = write_entry(torn.chain, claim.check(), draft, now=NEW_YEAR, claim=claim.slot)
+    created = torn.registry.created("torn")
+    written = write_entry(
+        torn.chain, claim.check(), draft, now=NEW_YEAR, model_created=created, claim=claim.slot
+    )
     assert written
     claim.moved(written[0])
     assert "v1 -> v4 (not carried out yet)  d " in ame("history", "torn", "-p", project).stdout
@@ -416,6 +420,21 @@ def test_status_tells_an_alias_moved_by_hand_and_what_waits_for_a_person(
         "problem": None,
     }
     assert told("status", "-p", project)["models"][2]["journal"] is None
+
+
+def test_a_first_version_that_nothing_promotes_waits_for_a_person(project: Path, embedded: Embedded) -> None:
+    registry = Registry(embedded.servers.mlflow)
+    registry.client.create_registered_model("first")
+    registry.client.create_model_version("first", "s3://models/1", await_creation_for=0)
+    registry.mark(registry.version("first", "1"), "validated")
+    (project / "ame.yml").write_text(
+        "name: small\nmodels: [{name: first, promotion: {strategy: always, firstVersion: never}}]\n"
+    )
+    assert ame("status", "-p", project).stdout == (
+        "first: champion none, challenger none\n"
+        "  without a decision: v1 (validated)\n"
+        "  waits for you: `ame promote first 1 --reason TEXT` or `ame reject first 1 --reason TEXT`\n"
+    )
 
 
 def test_doctor_finds_repairs_and_finds_nothing(project: Path, torn: ModelJournal) -> None:

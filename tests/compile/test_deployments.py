@@ -50,11 +50,7 @@ def test_schedules_limits_and_tags(compiled):
         "train-model/p.m",
         "deliver-version/p.m",
         "deliver-version/p.other",
-        "watch-registry/p.models",
         "produce-data-set/p.d",
-    }
-    assert {name for name, each in found.items() if each.collision_strategy == "CANCEL_NEW"} == {
-        "watch-registry/p.models"
     }
     assert found["compare-versions/p.m"].tags == ("ame", "ame-project:p", "ame:p.m")
     assert found["run-task/p.t"].tags == ("ame", "ame-project:p", "ame-task:p.t")

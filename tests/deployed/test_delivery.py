@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import mlflow
 import psutil
 import pytest
@@ -54,7 +55,9 @@ def scales(site: Site) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", made.mlflow)
         client.set_registered_model_alias("weight", "champion", register(made, 0.5))
-    return made
+    yield made
+    for each in made.deployments().values():
+        httpx.delete(f"{made.api}/deployments/{each['id']}", timeout=120).raise_for_status()
 
 
 def registry(site: Site) -> Registry:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.context import refresh_global_settings_context
 
 from ame.cli._session import send_logs
 from tests.conftest import Embedded
@@ -26,8 +27,11 @@ def servers(embedded: Embedded) -> Iterator[None]:
         patch.setenv("MLFLOW_REGISTRY_URI", embedded.servers.mlflow)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        # Prefect reads its settings when it is imported, which some test has done.
+        refresh_global_settings_context()
         yield
         send_logs()
+    refresh_global_settings_context()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from ame.cli._loop import run_beside
-from ame.registry import Claim, ModelJournal
+from ame.registry import Claim, ModelJournal, by_hand
 from ame.registry.journal import read_entry
 from flows import delivery
 from flows._dispatch import run_step
@@ -179,6 +179,22 @@ def test_a_delivery_that_was_cut_off_goes_on_and_decides_once(
     assert made.run() == []
 
 
+def test_the_night_after_a_rollback_does_not_bring_the_same_model_back(project: Make) -> None:
+    made = project()
+    made.run(FEATURES="noise a")
+    assert made.run(FEATURES="a b")[0]["state"] == "Promoted"
+    journal = made.work().journal(made.model)
+    by_hand.rollback(journal, to=None, by="ada", reason="too slow")
+    (night,) = made.run(FEATURES="a b")
+    assert (night["model"]["version"], night["state"], night["message"]) == (
+        "3",
+        "Rejected",
+        "it answers every row as version 2 does, which was rolled back: too slow",
+    )
+    assert made.work().registry.champion(made.model) == "1"
+    assert made.tags("2")["ame.state"] == "rolled-back"
+
+
 def _killed(*_: object, **__: object) -> None:
     raise RuntimeError("killed here")
 
@@ -246,6 +262,31 @@ def test_by_a_logged_metric_the_strictly_better_one_is_promoted(project: Make) -
         ("Refused", found[2][1]),
     ]
     assert "its run logged no metric 'accuracy' (it logged: loss)" in found[2][1].lower()
+
+
+def test_a_version_without_the_metric_is_invalid_also_as_the_first_one(project: Make) -> None:
+    made = project(
+        ame_yml=BY_METRIC.replace("metric: accuracy}", "metric: gain, greaterIsBetter: true}").replace(
+            "        validation: {thresholds: {accuracy: {min: 0.5}}}\n", ""
+        )
+    )
+    (report,) = made.run()
+    assert (report["state"], report["failed"]) == ("Invalid", True)
+    assert report["message"] == "its run logged no metric 'gain' (it logged: accuracy)"
+    made.stop_training()
+    for gain in (float("nan"), float("inf"), 1.0):
+        with mlflow.start_run() as run:
+            mlflow.log_metric("gain", gain)
+        client = made.work().registry.client
+        client.create_model_version(made.model, f"runs:/{run.info.run_id}/model", run.info.run_id)
+    assert [report["state"] for report in made.run()] == ["Invalid", "Invalid", "Promoted"]
+
+
+def test_what_is_left_to_people_is_not_delivered_again(project: Make) -> None:
+    made = project(ame_yml=BY_METRIC.replace("metric: accuracy}", "metric: accuracy, firstVersion: never}"))
+    assert [report["state"] for report in made.run()] == ["Validated"]
+    made.stop_training()
+    assert made.run() == []
 
 
 def test_with_latest_a_newer_version_supersedes_those_that_wait(project: Make) -> None:

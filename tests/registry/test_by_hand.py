@@ -169,6 +169,35 @@ def test_without_a_champion_there_is_nothing_to_roll_back(journal):
     assert made.chain.end() is None
 
 
+def test_where_the_champion_was_deleted_a_former_one_is_named_and_can_be_gone_back_to(promoted):
+    journal = promoted(["1", "2", "3", "4"], others=1)
+    for number in ("2", "4"):
+        journal.registry.client.delete_model_version(journal.model, number)
+
+    told = (
+        f"AME-E325 '{journal.model}' has no champion that could be rolled back. Former champions that are still "
+        "there: v1, v3. Name one of them with --to, or make any version the champion: "
+        f"`ame promote {journal.model} VERSION --reason TEXT`."
+    )
+    assert refusal(lambda: back(journal)) == told
+    assert refusal(lambda: back(journal, "5")) == (
+        f"AME-E325 version 5 of '{journal.model}' was never champion, so there is no going back to it. Other "
+        f"versions that were: v1, v3. To make it the champion: `ame promote {journal.model} 5 --reason TEXT`."
+    )
+    done = back(journal, "3")
+    assert (done.decision, done.version, done.before, done.after, done.runner_up) == (
+        "promote",
+        "3",
+        None,
+        "3",
+        "1",
+    )
+    assert done.reason == "too slow (a rollback to it while there was no champion)"
+    assert aliases(journal) == {"champion": "3", "previous": "1"}
+    assert states(journal)["3"] == "promoted"
+    assert back(journal).after == "1"
+
+
 def test_the_first_champion_has_none_before_it(promoted):
     journal = promoted(["1"])
 

@@ -29,7 +29,7 @@ from ame.registry import (
     Silence,
 )
 from ame.registry.chain import Slot
-from ame.registry.journal import champions, read_entry
+from ame.registry.journal import champions, predecessors, read_entry
 from tests.registry.deciders import CONTEXT, decide_until_killed, draft_of
 from tests.registry.servers import MlflowServer
 
@@ -348,6 +348,68 @@ def test_a_promotion_of_a_version_that_is_deleted_meanwhile_is_void(
     journal.settle(claim, "a test")
     assert told(journal) == [("promote", "1", "1", "yes"), ("promote", "2", "1", "1")]
     assert decide(journal, claim, "4").before == "1"
+
+
+def test_a_model_registered_anew_begins_anew(claimed: Callable[..., Any], server: MlflowServer) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    decide(journal, claim, "2")
+    client = MlflowClient(server.uri, server.uri)
+    client.delete_registered_model(journal.model)
+    register(client, journal.model, 2)
+    journal.settle(claim, "a test")
+    assert journal.registry.version(journal.model, "1").state is None
+    assert journal.current(journal.entries()) == []
+    assert decide(journal, claim, "1").before is None
+    assert [entry.version for entry in journal.current(journal.entries())] == ["1"]
+    assert predecessors(journal.current(journal.entries())) == ["1"]
+    assert [entry.champion for entry in champions(journal.entries())] == ["1", "2", "1"]
+
+
+def test_a_promotion_that_was_cut_off_says_nothing_about_a_model_registered_anew(
+    claimed: Callable[..., Any], server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, claim = claimed()
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelJournal, "carry_out", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            decide(journal, claim, "1")
+    client = MlflowClient(server.uri, server.uri)
+    client.delete_registered_model(journal.model)
+    register(client, journal.model, 1)
+    journal, claim = claimed("the next", expired=True)
+    assert told(journal) == [("promote", "1", None, "none")]
+    assert journal.registry.champion(journal.model) is None
+    assert journal.registry.version(journal.model, "1").state is None
+
+
+def test_a_champion_that_was_set_back_by_hand_is_not_what_a_rollback_leaves(
+    claimed: Callable[..., Any], server: MlflowServer
+) -> None:
+    journal, claim = claimed()
+    decide(journal, claim, "1")
+    decide(journal, claim, "2")
+    MlflowClient(server.uri, server.uri).set_registered_model_alias(journal.model, "champion", "1")
+    journal.settle(claim, "a test")
+    assert predecessors(journal.entries()) == ["1"]
+
+
+def test_of_many_old_decisions_some_are_adopted_at_a_time_and_none_is_announced(
+    claimed: Callable[..., Any], server: MlflowServer
+) -> None:
+    journal, claim = claimed()
+    registry = journal.registry
+    for _ in range(25):
+        registry.client.create_model_version(journal.model, "s3://bucket/x", await_creation_for=0)
+    for version in registry.versions(journal.model):
+        registry.mark(version, "rejected", why="worse", decided_at="2026-01-02T03:04:05Z")
+    assert len(journal.settle(claim, "a test")) == 20
+    assert not journal.is_settled()
+    assert len(journal.settle(claim, "a test")) == 9
+    assert journal.is_settled()
+    entries = journal.entries()
+    assert all(entry.announced for entry in entries)
+    assert entries[0].reason == "worse (decided 2026-01-02T03:04:05Z, noted here later)"
 
 
 @pytest.fixture

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from ame.registry import ModelJournal, Registry
-from ame.registry.chain import create_run
+from ame.cli import cli
+from ame.diagnosis import Refused
+from ame.registry import ModelJournal, Registry, diagnosis_of
+from ame.registry.chain import Chain, Link, create_run
 from ame.registry.claims import Claim, Holder
-from ame.registry.doctor import Finding, check_entries, end_orphans, examine, repair, watch
+from ame.registry.doctor import Finding, check_entries, end_orphans, examine, new_journal, repair, watch
 from ame.registry.journal import Draft, Entry, write_entry
 from tests.registry.servers import MlflowServer
 
@@ -104,7 +110,10 @@ def leave_undone(journal: ModelJournal) -> Entry:
         reason="!",
     )
     link = claim.check()
-    written = write_entry(journal.chain, link, draft, now=datetime.now(UTC), claim=claim.slot)
+    created = journal.registry.created(journal.model)
+    written = write_entry(
+        journal.chain, link, draft, now=datetime.now(UTC), model_created=created, claim=claim.slot
+    )
     assert written
     claim.moved(written[0])
     claim.release()
@@ -396,7 +405,10 @@ def test_a_gap_and_a_digest_that_does_not_fit_are_told(journal: ModelJournal) ->
     link = claim.check()
     forged = replace(link, params={**link.params, "digest": "0" * 64, "sequence": "6"})
     draft = Draft(decision="observe", version=None, before="2", after="2", by="e", reason="!")
-    written = write_entry(journal.chain, forged, draft, now=datetime.now(UTC), claim=claim.slot)
+    created = journal.registry.created(journal.model)
+    written = write_entry(
+        journal.chain, forged, draft, now=datetime.now(UTC), model_created=created, claim=claim.slot
+    )
     assert written
     claim.moved(written[0])
     claim.release()
@@ -408,20 +420,210 @@ def test_a_gap_and_a_digest_that_does_not_fit_are_told(journal: ModelJournal) ->
     ]
 
 
-def test_a_broken_chain_is_told_and_nothing_else_is_touched(journal: ModelJournal) -> None:
+def test_a_gap_in_the_chain_is_told_and_nothing_else_is_touched(journal: ModelJournal) -> None:
     second = journal.entries()[1]
     journal.registry.client.delete_run(second.run_id)
     journal.registry.client.set_registered_model_alias(journal.model, "challenger", "3")
-    broken = Finding(
+    gap = Finding(
         model=journal.model,
-        what=f"AME-E322 the journal of '{journal.model}' is broken: its run {second.run_id} is missing. Each entry "
-        "names the one that follows; without that run the later ones cannot be trusted. Restore it: "
-        f"`mlflow runs restore --run-id {second.run_id}`.",
+        what=f"AME-E322 the journal of '{journal.model}' has a gap: its run {second.run_id} is missing. What was "
+        f"decided after it stands, and decisions go on. Restore it: `mlflow runs restore --run-id {second.run_id}`.",
     )
-    assert repair(journal, DOCTOR, None) == examine(journal, None) == [broken]
+    assert repair(journal, DOCTOR, None) == examine(journal, None) == [gap]
     assert check_entries(journal, silent) == []
     journal.registry.client.restore_run(second.run_id)
     assert len(treated(journal)) == 1
+
+
+def without_its_end(journal: ModelJournal) -> Entry:
+    last = journal.entries()[-1]
+    journal.registry.client.delete_run(last.run_id)
+    return last
+
+
+def test_a_journal_without_its_end_is_set_aside_and_another_begun(journal: ModelJournal) -> None:
+    client, old = journal.registry.client, journal.chain.links()
+    rollback = Draft(
+        decision="rollback",
+        version="2",
+        before="2",
+        after="1",
+        state="rolled-back",
+        by="a",
+        reason="too slow",
+    )
+    decide(journal, rollback)
+    last = without_its_end(journal)
+    assert examine(journal, None) == [
+        Finding(
+            model=journal.model,
+            what=f"AME-E322 the journal of '{journal.model}' is broken: its run {last.run_id} is missing. It is the "
+            "last one known, so nobody knows what was decided last, and nothing more is decided. Restore it: `mlflow "
+            f"runs restore --run-id {last.run_id}`. If it is gone for good: `ame doctor {journal.model} "
+            "--new-journal`.",
+        )
+    ]
+    before = everything(journal)
+    proposed = new_journal(journal, DOCTOR, dry_run=True)
+    assert everything(journal) == before
+    done = new_journal(journal, DOCTOR, dry_run=False)
+    what = f"the journal of '{journal.model}' is broken: its run {last.run_id} is missing"
+    assert (proposed.what, proposed.done, done.what, done.done) == (what, False, what, True)
+    aside = re.fullmatch(
+        rf"set aside as '(ame/journal/{journal.model} \(broken since [-0-9T:]+Z\))', and a new one begun",
+        done.remedy,
+    )
+    assert aside
+
+    entries = journal.entries()
+    first = entries[0]
+    assert (first.sequence, first.previous, first.decision, first.champion, first.reason) == (
+        1,
+        "",
+        "observe",
+        "1",
+        "Version 1 was the champion when this journal began.",
+    )
+    assert [(entry.version, entry.state) for entry in entries] == [
+        ("1", "promoted"),
+        ("2", "rolled-back"),
+        ("3", "rejected"),
+    ]
+    assert states(journal) == ["promoted", "rolled-back", "rejected", None]
+    assert examine(journal, None) == check_entries(journal, silent) == []
+    found = client.get_experiment_by_name(aside[1])
+    assert found
+    read = {run.info.run_id for run in client.search_runs([found.experiment_id])}
+    assert read == {link.run_id for link in old[1:]}
+    promote = Draft(
+        decision="promote", version="4", before="1", after="4", state="promoted", by="a", reason="!"
+    )
+    decide(journal, promote)
+    assert aliases(journal)["champion"] == "4"
+
+
+def test_the_journal_can_be_broken_twice(journal: ModelJournal) -> None:
+    without_its_end(journal)
+    assert new_journal(journal, DOCTOR, dry_run=False).done
+    without_its_end(journal)
+    assert new_journal(journal, DOCTOR, dry_run=False).done
+    assert examine(journal, None) == []
+
+
+@pytest.mark.parametrize("deleted", [None, 1])
+def test_a_journal_that_can_be_gone_on_with_is_not_set_aside(
+    journal: ModelJournal, deleted: int | None
+) -> None:
+    if deleted is not None:
+        journal.registry.client.delete_run(journal.entries()[deleted].run_id)
+    with pytest.raises(Refused) as refused:
+        new_journal(journal, DOCTOR, dry_run=False)
+    assert str(refused.value) == (
+        f"AME-E333 the journal of '{journal.model}' can be gone on with, so it is not set aside. A new journal would "
+        "know nothing of what this one tells. See what is wrong with it: "
+        f"`ame doctor {journal.model} --dry-run`."
+    )
+
+
+def test_an_older_model_of_the_same_name_says_nothing_about_a_new_one(journal: ModelJournal) -> None:
+    client, model = journal.registry.client, journal.model
+    client.delete_registered_model(model)
+    assert examine(journal, None) == []
+    client.create_registered_model(model)
+    for number in (1, 2):
+        client.create_model_version(model, f"s3://anew/{number}", await_creation_for=0)
+    before = everything(journal)
+    assert examine(journal, None) == check_entries(journal, silent) == []
+    assert repair(journal, DOCTOR, None) == []
+    assert everything(journal) == before
+    assert (states(journal), aliases(journal)) == ([None, None], {})
+
+    client.set_registered_model_alias(model, "champion", "2")
+    assert treated(journal) == [
+        "the alias 'champion' names v2, and the journal says no version: somebody moved it: noted in the journal"
+    ]
+    assert (states(journal), aliases(journal)) == ([None, "promoted"], {"champion": "2"})
+
+
+@pytest.fixture
+def project(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`ame doctor` in a project of the given models."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+
+    def doctor(models: list[ModelJournal], *options: str) -> Result:
+        listed = ", ".join(f"{{name: {each.model}, promotion: {{strategy: never}}}}" for each in models)
+        (tmp_path / "ame.yml").write_text(f"name: small\nmodels: [{listed}]\n")
+        return CliRunner().invoke(cli, ["doctor", "-p", str(tmp_path), *options])
+
+    return doctor
+
+
+def test_the_command_begins_a_new_journal(project: Callable[..., Result], journal: ModelJournal) -> None:
+    model = journal.model
+    refused = project([journal], model, "--new-journal").exception
+    assert isinstance(refused, Refused)
+    assert refused.diagnoses[0].code == "AME-E333"
+    last = without_its_end(journal)
+    said = (
+        f"{model}: the journal of '{model}' is broken: its run {last.run_id} is missing: WHAT set aside as "
+        f"'ame/journal/{model} (broken since TIME)', and a new one begun\n"
+    )
+
+    def timeless(text: str) -> str:
+        return re.sub(r"since [-0-9T:]+Z", "since TIME", text)
+
+    dry = project([journal], model, "--new-journal", "--dry-run")
+    assert (dry.exit_code, timeless(dry.stdout)) == (1, said.replace("WHAT", "would be"))
+    done = project([journal], model, "--new-journal")
+    assert (done.exit_code, timeless(done.stdout)) == (0, said.replace("WHAT ", ""))
+    assert done.stderr.endswith(f"\n{model}: beginning a new journal with the states of its versions ...\n")
+    assert project([journal], model).stdout == f"nothing is wrong with {model}\n"
+
+
+def test_a_new_journal_is_for_one_model(project: Callable[..., Result], registry: Registry) -> None:
+    result = project([unused(registry, 0)], "--new-journal")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, "Error: --new-journal needs a MODEL.")
+
+
+def test_a_model_that_cannot_be_examined_keeps_none_from_being_examined(
+    project: Callable[..., Result], registry: Registry, journal: ModelJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, broken = unused(registry, 1), unused(registry, 1)
+    decide(
+        broken,
+        Draft(decision="observe", version=None, before=None, after=None, by="a", reason="!"),
+    )
+    without_its_end(broken)
+    journal.registry.client.set_registered_model_alias(journal.model, "champion", "3")
+    links, gone = Chain.links, MlflowException("this table is gone")
+
+    def fail(chain: Chain, **more: Any) -> list[Link]:
+        if chain.model == failing.model:
+            raise gone
+        return links(chain, **more)
+
+    monkeypatch.setattr(Chain, "links", fail)
+    result = project([failing, broken, journal])
+    first, second, third = result.stdout.splitlines()
+    assert result.exit_code == 1
+    assert first == f"{failing.model}: {diagnosis_of(gone, registry.uri)}"
+    assert second.startswith(f"{broken.model}: AME-E322 the journal of '{broken.model}' is broken: its run ")
+    assert third == (
+        f"{journal.model}: the alias 'champion' names v3, and the journal says v2: somebody moved it: "
+        "noted in the journal"
+    )
+
+
+def test_a_server_that_fails_at_one_claim_does_not_end_the_watch(
+    journal: ModelJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise MlflowException("no")
+
+    claimed(journal)
+    other = unused(journal.registry, 1)
+    monkeypatch.setattr(other.chain, "end", fail)
+    assert list(watch([other, journal], silent)) == [journal.model]
 
 
 def test_runs_of_the_dead_are_ended_and_those_of_others_left(registry: Registry) -> None:
