@@ -173,8 +173,7 @@ def _failure(kind: str, name: str, message: str, flow_run: str | None = None) ->
 
 def _message(work: Work, error: MlflowException | Refused) -> str:
     """What a failure that concerns one model means; that of a server which is lost is raised."""
-    from ame.registry import diagnosis_of
-    from ame.registry.registry import is_unreachable
+    from ame.registry import diagnosis_of, is_unreachable
 
     if isinstance(error, Refused):
         return str(error)

@@ -11,10 +11,10 @@ from ame.registry.ab_tests import (
 )
 from ame.registry.chain import Link
 from ame.registry.claims import Claim, ClaimLost, Holder, Silence, make_claim, patience
-from ame.registry.connection import server_time
+from ame.registry.connection import diagnosis_of, is_unreachable, server_time
 from ame.registry.deciding import ChampionMoved, ModelJournal
 from ame.registry.journal import Decision, Draft, Entry
-from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, diagnosis_of, now_text
+from ame.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, now_text
 from ame.registry.versions import DECIDED, State, TaskRun, UnfinishedTraining, Version
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "ab_test_of",
     "diagnosis_of",
     "find_ab_test",
+    "is_unreachable",
     "make_claim",
     "now_text",
     "patience",

@@ -11,16 +11,21 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from ame.addresses import shown
+from ame.diagnosis import Diagnosis
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-__all__ = ["connect", "connect_once", "server_time"]
+__all__ = ["connect", "connect_once", "diagnosis_of", "is_unreachable", "server_time"]
 
 #: How long one request may take, and how long a call goes on that fails for a reason which may pass.
 _REQUEST_SECONDS = 30
 _PATIENCE_SECONDS = 90.0
 _LONGEST_PAUSE_SECONDS = 8.0
+
+_KEPT = "What was written down until then stands, and whoever comes next carries it out."
 
 _PASSING = {
     "DEADLINE_EXCEEDED",
@@ -69,6 +74,32 @@ def server_time(uri: str) -> datetime:
         return parsedate_to_datetime(told.headers["Date"]).astimezone(UTC)
     except (MlflowException, KeyError, ValueError):
         return datetime.now(UTC).replace(microsecond=0)
+
+
+def diagnosis_of(error: MlflowException, uri: str) -> Diagnosis:
+    """What a failure of the registry means for the user."""
+    text = shown(str(error).splitlines()[0], uri)[:500]
+    if is_unreachable(error):
+        return Diagnosis(
+            code="AME-E301",
+            what=f"the MLflow server at {shown(uri, uri)} does not answer.",
+            why=_KEPT,
+            fix="See that it runs and can be reached, then run again: the work goes on where it stopped.",
+        )
+    return Diagnosis(
+        code="AME-E304",
+        what="MLflow refused a request.",
+        why=f"It said: {text if text.endswith('.') else f'{text}.'} {_KEPT}",
+        fix="Run again: the work goes on where it stopped.",
+    )
+
+
+def is_unreachable(error: MlflowException) -> bool:
+    """Whether the server did not answer at all; one that answers with errors of its own did."""
+    text = str(error).splitlines()[0]
+    if "error responses" in text:
+        return False
+    return "Max retries exceeded" in text or "Connection" in text
 
 
 class _Patient:

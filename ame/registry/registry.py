@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ame.addresses import shown, without_user
+from ame.addresses import without_user
 from ame.diagnosis import Diagnosis, Refused
 from ame.registry.connection import connect, connect_once
 from ame.registry.versions import (
@@ -36,18 +36,15 @@ from ame.registry.versions import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.exceptions import MlflowException
 
     from ame.registry.journal import Entry
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "diagnosis_of", "is_unreachable", "now_text"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "now_text"]
 
 #: A version's number is a 32-bit integer in MLflow's databases.
 _LARGEST_NUMBER = 2**31 - 1
 #: As it is written everywhere; MLflow would take 02 and digits of other scripts for the same version.
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
-
-_KEPT = "What was written down until then stands, and whoever comes next carries it out."
 
 
 class Registry:
@@ -289,27 +286,3 @@ class Registry:
 def now_text() -> str:
     """The time now, UTC, ISO 8601 to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def diagnosis_of(error: MlflowException, uri: str) -> Diagnosis:
-    """What a failure of the registry means for the user."""
-    text = shown(str(error).splitlines()[0], uri)[:500]
-    if is_unreachable(error):
-        return Diagnosis(
-            code="AME-E301",
-            what=f"the MLflow server at {shown(uri, uri)} does not answer.",
-            why=_KEPT,
-            fix="See that it runs and can be reached, then run again: the work goes on where it stopped.",
-        )
-    return Diagnosis(
-        code="AME-E304",
-        what="MLflow refused a request.",
-        why=f"It said: {text if text.endswith('.') else f'{text}.'} {_KEPT}",
-        fix="Run again: the work goes on where it stopped.",
-    )
-
-
-def is_unreachable(error: MlflowException) -> bool:
-    """Whether the server did not answer at all."""
-    text = str(error).splitlines()[0]
-    return "Max retries exceeded" in text or "Connection" in text

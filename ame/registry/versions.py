@@ -148,7 +148,9 @@ def ab_test_tag(challenger: str, champion: str) -> str:
 
 def to_version(found: ModelVersion) -> Version:
     tags = dict(found.tags or {})
-    _, state, _ = tags.get(ENTRY_TAG, f"- {tags.get('ame.state')} -").split(" ", 2)
+    # A tag that somebody has changed to something else says nothing; `ame doctor` writes it again.
+    _, _, told = tags.get(ENTRY_TAG, "").partition(" ")
+    state = told.partition(" ")[0] or tags.get("ame.state")
     return Version(
         model=found.name,
         number=str(found.version),

@@ -8,6 +8,8 @@ import random
 import time
 from collections.abc import Sequence
 
+from mlflow import MlflowClient
+
 from ame.registry import (
     DECIDED,
     ChampionMoved,
@@ -22,11 +24,17 @@ from ame.registry import (
     make_claim,
 )
 
-__all__ = ["CONTEXT", "decide_until_killed", "draft_of"]
+__all__ = ["CONTEXT", "decide_until_killed", "draft_of", "register"]
 
 #: Its processes are forked from one that has imported MLflow already.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["mlflow", "ame.registry", __name__])
+
+
+def register(client: MlflowClient, model: str, versions: int) -> None:
+    client.create_registered_model(model)
+    for number in range(versions):
+        client.create_model_version(model, f"s3://bucket/{number}", await_creation_for=0)
 
 
 def draft_of(version: Version, champion: str | None) -> Draft:
