@@ -167,7 +167,7 @@ class Site:
         )
         return sorted((run for run in found if not run["auto_scheduled"]), key=lambda run: run["created"])
 
-    def ended(self, run: str, seconds: float = 180) -> dict[str, Any]:
+    def ended(self, run: str, seconds: float = 400) -> dict[str, Any]:
         """Wait for a run to end."""
         deadline = time.monotonic() + seconds
         while True:
@@ -177,7 +177,7 @@ class Site:
             assert time.monotonic() < deadline, f"{found['name']}: {found['state_name']} after {seconds} s"
             time.sleep(0.3)
 
-    def delivered(self, version: str, seconds: float = 180) -> dict[str, Any]:
+    def delivered(self, version: str, seconds: float = 400) -> dict[str, Any]:
         """Wait for the newest delivery of a version to end."""
         deadline = time.monotonic() + seconds
         while True:

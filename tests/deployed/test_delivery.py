@@ -109,7 +109,7 @@ def test_the_watch_starts_what_nobody_did_and_nothing_else(scales: Site, until: 
         "Started",
         f"weight: the delivery of version {', '.join(versions)}",
     )
-    until(lambda: decided(scales, versions[-1]), 60)
+    until(lambda: decided(scales, versions[-1]), 240)
     (run,) = scales.runs("deliver-version/scales.weight")
     assert scales.ended(run["id"])["state_name"] == "Rejected"
     assert [entries_of(scales, version) for version in versions] == [
@@ -146,7 +146,7 @@ def test_many_events_for_one_version_are_one_delivery(scales: Site, until: Until
     def mine() -> list[dict[str, Any]]:
         return scales.runs("deliver-version/scales.weight")[before:]
 
-    until(lambda: len(mine()) == 6, 60)
+    until(lambda: len(mine()) == 6, 240)
     ends = sorted(scales.ended(run["id"])["state_name"] for run in mine())
     assert ends == ["AlreadyDecided"] * 5 + ["Rejected"]
     assert entries_of(scales, version) == [("reject", "yes")]
@@ -164,14 +164,14 @@ def test_a_killed_delivery_goes_on_by_the_watch_and_its_step_is_not_done_twice(
             each for each in scales.runs("run-task/scales.check")[checks:] if each["state_type"] == "RUNNING"
         ]
 
-    until(validating, 60)
+    until(validating, 240)
     (process,) = [each for each in psutil.process_iter() if _runs(each, run)]
     os.kill(process.pid, signal.SIGKILL)
     assert scales.ended(run)["state_name"] == "Crashed"
     assert watch(scales)["state_name"] == "Started"
     other = scales.runs("deliver-version/scales.weight")[-1]
     under_way = "the step is under way: waiting for the flow run 'run check'"
-    until(lambda: under_way in scales.logs(other["id"]), 60)
+    until(lambda: under_way in scales.logs(other["id"]), 240)
     lingering.unlink()
     assert scales.ended(other["id"])["state_name"] == "Rejected"
     assert entries_of(scales, version) == [("reject", "yes")]
@@ -190,8 +190,8 @@ def test_a_delivery_that_was_stopped_for_long_finds_itself_replaced(
     """Its process stands still; the same version is delivered from another home; then it wakes up."""
     version = register(scales, 0.95)
     run = scales.start("deliver-version/scales.weight", version=version)
-    until(lambda: _claims(scales) == run, 60)
-    until(lambda: registry(scales).version("weight", version), 60)
+    until(lambda: _claims(scales) == run, 240)
+    until(lambda: registry(scales).version("weight", version), 240)
     (process,) = [each for each in psutil.process_iter() if _runs(each, run)]
     process.suspend()
     try:

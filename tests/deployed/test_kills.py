@@ -82,11 +82,11 @@ def test_each_version_is_decided_once_whatever_is_killed(stage: Stage) -> None:
     ):
         with People(stage, random.Random(f"{SEED} people"), pause):  # noqa: S311 - no secret
             _register(stage, registry, chances[0])
-            _until(lambda: killer.satisfied, stage, 120, "something of each kind was killed")
+            _until(lambda: killer.satisfied, stage, 300, "something of each kind was killed")
         killer.spare()
         other.stop()
         storm = time.monotonic() - began
-        _until(lambda: not _undecided(registry), stage, 300 + REGISTRATIONS, "every version is decided")
+        _until(lambda: not _undecided(registry), stage, 900 + REGISTRATIONS, "every version is decided")
     _end_well(stage)
     print(_report(stage, killer, registry, storm, time.monotonic() - began))
     assert sampler.seen > 10 * len(MODELS), "the sampler has hardly looked"

@@ -136,16 +136,16 @@ def test_the_next_training_refuses_what_a_killed_one_left_and_delivers_what_nobo
         now = {each.version for each in registry().search_model_versions("name='basket'")}
         return sorted(now - versions)
 
-    until(made, 120)
+    until(made, 240)
     (flow_process,) = [p for p in psutil.process_iter() if _runs(p, run)]
     os.kill(flow_process.pid, signal.SIGKILL)
     assert site.ended(run)["state_name"] == "Crashed"
     (version,) = made()
-    until(lambda: not [p for p in psutil.process_iter() if _is_training_in(p, site.folder)], 10)
+    until(lambda: not [p for p in psutil.process_iter() if _is_training_in(p, site.folder)], 60)
 
     lost = _by_hand(site, registry)
     assert _train(site)["state_name"] == "Trained"
-    until(lambda: "ame.entry" in registry().get_model_version("basket", lost).tags, 120)
+    until(lambda: "ame.entry" in registry().get_model_version("basket", lost).tags, 240)
     assert registry().get_model_version("basket", lost).tags["ame.state"] == "inconclusive"
     tags = registry().get_model_version("basket", version).tags
     assert (tags["ame.state"], tags["ame.why"]) == ("refused", "its training was killed before it ended")
