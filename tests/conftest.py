@@ -83,11 +83,11 @@ def _started_under(mark: str) -> list[psutil.Process]:
     return found
 
 
-def post(url: str, body: object) -> httpx.Response:
+def post(url: str, body: object, method: str = "POST") -> httpx.Response:
     """A request to a Prefect server, made again while its SQLite is busy (503), as its own clients do."""
     deadline = time.monotonic() + 60
     while True:
-        answer = httpx.post(url, json=body, timeout=120, trust_env=False)
+        answer = httpx.request(method, url, json=body, timeout=120, trust_env=False)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
             return answer
         time.sleep(0.5)

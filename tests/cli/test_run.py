@@ -54,6 +54,9 @@ def delivered(work: Work, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable
             deliver(model)
             return Outcome("Promoted", f"{of} was delivered.", version, "flow-run-1")
 
+        # Imported first: what is imported meanwhile would keep the replacement.
+        import flows.training  # noqa: F401
+
         monkeypatch.setattr("flows._dispatch.run_step", step)
         return run_names(work, [("model", name) for name in work.project.models])
 

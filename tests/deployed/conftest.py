@@ -151,11 +151,8 @@ class Site:
         """Let a deployment run only when it is started."""
         found = self.deployments()[name]
         for schedule in found["schedules"]:
-            httpx.patch(
-                f"{self.api}/deployments/{found['id']}/schedules/{schedule['id']}",
-                json={"active": False},
-                timeout=120,
-            ).raise_for_status()
+            url = f"{self.api}/deployments/{found['id']}/schedules/{schedule['id']}"
+            post(url, {"active": False}, "PATCH").raise_for_status()
 
     def runs(self, name: str | None = None) -> list[dict[str, Any]]:
         """The runs of a deployment or of all, oldest first; those that a schedule has planned left out."""

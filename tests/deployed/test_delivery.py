@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import mlflow
 import psutil
 import pytest
@@ -42,7 +41,7 @@ CHECK = """
 
 
 @pytest.fixture(scope="module")
-def scales(site: Site) -> Iterator[Site]:
+def scales(site: Site) -> Site:
     """A second project on the same servers and workers; its watch runs only when a test starts it."""
     made = Site(site.folder, site.api, site.mlflow, site.env, project="scales", model="weight")
     made.write("ame.yml", AME_YML)
@@ -55,9 +54,7 @@ def scales(site: Site) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", made.mlflow)
         client.set_registered_model_alias("weight", "champion", register(made, 0.5))
-    yield made
-    for each in made.deployments().values():
-        httpx.delete(f"{made.api}/deployments/{each['id']}", timeout=120).raise_for_status()
+    return made
 
 
 def registry(site: Site) -> Registry:

@@ -245,10 +245,10 @@ def test_a_champion_that_was_not_meant_is_not_rolled_back(promoted, monkeypatch)
     other = ModelJournal(journal.registry, journal.model)
     read = journal.entries
 
-    def read_late() -> list[Entry]:
+    def read_late(*, whole: bool) -> list[Entry]:
         monkeypatch.setattr(journal, "entries", read)
         rollback(other, to=None, by="bob@box", reason="wrong on Mondays")
-        return read()
+        return read(whole=whole)
 
     monkeypatch.setattr(journal, "entries", read_late)
     told = refusal(lambda: back(journal))
