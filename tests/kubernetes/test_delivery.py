@@ -101,12 +101,16 @@ class Site:
 
     def states(self) -> list[tuple[str, str]]:
         """All runs by name, with their states, in the order in which they were made."""
+        return [(run["name"], run["state_name"]) for run in self._runs()]
+
+    def _runs(self) -> list[dict[str, Any]]:
+        """Without those of the registry watch, which a schedule plans."""
         runs = self.prefect.post("/flow_runs/filter", sort="EXPECTED_START_TIME_ASC")
-        return [(run["name"], run["state_name"]) for run in runs]
+        return [run for run in runs if not run["auto_scheduled"]]
 
     def settled(self, count: int) -> bool:
         """Whether so many runs have ended, or one ended badly: then no other follows."""
-        types = [run["state_type"] for run in self.prefect.post("/flow_runs/filter")]
+        types = [run["state_type"] for run in self._runs()]
         return types.count("COMPLETED") == count or bool({"FAILED", "CRASHED", "CANCELLED"} & set(types))
 
     def told(self) -> str:
