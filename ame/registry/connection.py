@@ -146,5 +146,5 @@ def _may_pass(error: MlflowException) -> bool:
     """Whether the same request may do better: the server was not reached, was busy, or failed in itself."""
     if error.error_code in _PASSING:
         return True
-    # Two that set the same new alias, or the same new tag, at once: PostgreSQL refuses one of them.
-    return error.error_code == "BAD_REQUEST" and "nique" in str(error)
+    # Two that set the same new alias, or the same new tag, at once: the database refuses one of them.
+    return error.error_code == "BAD_REQUEST" and "unique constraint" in str(error).lower()
