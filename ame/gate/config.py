@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from ame.diagnosis import Diagnosis, did_you_mean
 
-__all__ = ["METRICS", "ABTest", "Margin", "problems"]
+__all__ = ["LOSSES", "METRICS", "METRICS_OF", "ABTest", "Design", "Margin", "Task", "problems"]
 
-#: The metrics of a binary classifier that the gate knows. For each, `difference` is signed so that
-#: more is better for the challenger (log loss and Brier score are champion minus challenger).
-METRICS = ("roc_auc", "log_loss", "brier", "accuracy")
+Task: TypeAlias = Literal["binary", "multiclass", "regression"]
+Design: TypeAlias = Literal["paired", "split"]
+
+#: The metrics of each task, the default primary one first; named as scikit-learn names them.
+METRICS_OF: Mapping[str, tuple[str, ...]] = {
+    "binary": (
+        "roc_auc",
+        "average_precision",
+        "log_loss",
+        "brier",
+        "accuracy",
+        "f1",
+        "precision",
+        "recall",
+    ),
+    "multiclass": ("log_loss", "roc_auc_ovr", "f1_macro", "accuracy"),
+    "regression": ("mae", "mse", "rmse", "r2", "pinball"),
+}
+
+#: In the split design: the mean of the outcome, which needs no score.
+MEAN = "mean"
+
+#: Every metric that the gate knows. For each, `difference` is signed so that more is better for the
+#: challenger (of a loss it is champion minus challenger).
+METRICS = tuple(dict.fromkeys((*(name for names in METRICS_OF.values() for name in names), MEAN)))
+
+#: Metrics of which less is better.
+LOSSES = frozenset({"log_loss", "brier", "mae", "mse", "rmse", "pinball"})
 
 _SCORES = ("champion", "challenger")
 
@@ -33,29 +59,88 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABTest:
-    """A paired offline A/B test: both models have scored the same labelled rows.
+    """An A/B test of two model versions.
+
+    In the paired design both models have scored the same labelled rows; in the split design each row was
+    answered by one of them, which `variant` names.
 
     Attributes:
-        label: the column with the truth, 0 or 1 (or false and true).
-        primary: the metric that decides, with its superiority margin.
+        label: the column with the truth: 0 or 1 (or false and true), a class, or a number.
+        task: what the models predict. Scores are the probability of the positive class, a probability for
+            each class, or a predicted number.
+        design: paired or split.
+        primary: the metric that decides, with its superiority margin; by default the task's first metric.
+            A mapping with `metric` and `margin` will do.
         guardrails: metrics that must not get worse by their margin or more.
         metrics: further metrics that are reported and decide nothing.
+        slices: columns; in each of their values the primary metric must not be shown to get worse.
+        slice_margin: by how much the primary metric may get worse in a slice.
+        classes: the labels of a multiclass test in the order of the scores; by default 0, 1, 2, ...
         entity: a column; rows of one entity depend on each other and errors are summed by it.
+        row: a column that tells rows apart; finds duplicates, and rows that the training has seen.
+        time: a column with each row's time; the holdout must be newer than the training rows.
+        variant: the column that says which model answered a row, split design only.
+        share: the share of the traffic that the challenger was to get, split design only.
         alpha: the one-sided probability of promoting a challenger that is not better by the margin.
         power: with which minimum detectable effect and needed rows are computed.
-        threshold: the probability from which on a row is predicted positive (accuracy).
+        looks: how often one holdout may be used, each time with alpha / looks; None for any number of
+            times, with alpha / (k (k + 1)) the k-th time. It counts where there is a ledger.
+        threshold: the probability from which on a row is predicted positive (accuracy, f1, precision,
+            recall).
+        quantile: which quantile is predicted (pinball).
         min_positives: with fewer rows in the smaller class than this the test is invalid.
+        min_slice_rows: a slice with fewer rows is too small to judge.
+        min_slice_positives: a slice with fewer rows in its smaller class is too small to judge.
+        max_duplicates: the share of rows that may repeat another row.
+        max_overlap: the share of rows that the training may have seen.
+        sample_ratio_alpha: below this p-value the split's sizes are not those that `share` promised.
     """
 
     label: str
-    primary: Margin = Margin("roc_auc")
+    task: Task = "binary"
+    design: Design = "paired"
+    primary: Margin = Margin("")
     guardrails: tuple[Margin, ...] = ()
     metrics: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    slice_margin: float = 0.0
+    classes: tuple[str | int | float | bool, ...] = ()
     entity: str | None = None
+    row: str | None = None
+    time: str | None = None
+    variant: str = "variant"
+    share: float = 0.5
     alpha: float = 0.05
     power: float = 0.8
+    looks: int | None = None
     threshold: float = 0.5
+    quantile: float = 0.5
     min_positives: int = 20
+    min_slice_rows: int = 200
+    min_slice_positives: int = 20
+    max_duplicates: float = 0.01
+    max_overlap: float = 0.0
+    sample_ratio_alpha: float = 0.001
+
+    def __post_init__(self) -> None:
+        primary = _margin(self.primary)
+        if not primary.metric:
+            first = MEAN if self.design == "split" else METRICS_OF.get(self.task, METRICS)[0]
+            primary = Margin(first, primary.margin)
+        object.__setattr__(self, "primary", primary)
+        object.__setattr__(self, "guardrails", tuple(_margin(each) for each in self.guardrails))
+        for name in ("metrics", "slices", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def known_metrics(self) -> tuple[str, ...]:
+        """The metrics that this task and design have."""
+        known = METRICS_OF.get(self.task, ())
+        return (MEAN, *known) if self.design == "split" else known
+
+
+def _margin(given: Margin | Mapping[str, object]) -> Margin:
+    return given if isinstance(given, Margin) else Margin(**given)  # type: ignore[arg-type]
 
 
 def problems(config: ABTest) -> tuple[Diagnosis, ...]:
