@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ame.gate.config import ABTest
+
+if TYPE_CHECKING:
+    from ame.gate.summary import Summary
 
 __all__ = [
     "ABTestResult",
@@ -378,6 +381,7 @@ class ABTestResult:
         distributions: by metric.
         sketch: the holdout's fingerprint: the smallest 64-bit hashes of its rows, ascending; empty when the
             configuration names no `row`.
+        summary: what the engine found, for the pictures; not a part of the JSON.
     """
 
     decision: Decision
@@ -395,6 +399,7 @@ class ABTestResult:
     drift: tuple[Drift, ...] = ()
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     sketch: tuple[int, ...] = ()
+    summary: Summary | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, object]:
         """Strictly valid JSON: a number that is not finite becomes null."""
