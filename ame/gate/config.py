@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from ame.diagnosis import Diagnosis, did_you_mean
 
@@ -78,6 +78,8 @@ class ABTest:
         classes: the labels of a multiclass test in the order of the scores; by default 0, 1, 2, ...
         entity: a column; rows of one entity depend on each other and errors are summed by it.
         row: a column that tells rows apart; finds duplicates, and rows that the training has seen.
+        row_is_content: whether `row` is a hash of all that is known of a row instead of a key. Equal rows may
+            then be different ones, and repetitions are only warned of.
         time: a column with each row's time; the holdout must be newer than the training rows.
         variant: the column that says which model answered a row, split design only.
         share: the share of the traffic that the challenger was to get, split design only.
@@ -107,6 +109,7 @@ class ABTest:
     classes: tuple[str | int | float | bool, ...] = ()
     entity: str | None = None
     row: str | None = None
+    row_is_content: bool = False
     time: str | None = None
     variant: str = "variant"
     share: float = 0.5
@@ -144,19 +147,55 @@ def _margin(given: Margin | Mapping[str, object]) -> Margin:
 
 
 def problems(config: ABTest) -> tuple[Diagnosis, ...]:
-    """Everything that is wrong with a configuration by itself, before any data is read."""
-    return (*_metric_problems(config), *_number_problems(config), *_column_problems(config))
+    """Everything that is wrong with a configuration by itself, before any data is read.
+
+    AME-E501 for a metric that does not exist and E507 for one of another task, E502 for a metric with two
+    margins, E503 for a number out of its range, E506 for a column that is two things, E508 for a task or a
+    design that does not exist, E509 for classes that are no classes.
+    """
+    words = tuple(_word_problems(config))
+    if words:  # without them nothing else can be judged
+        return words
+    return (
+        *_metric_problems(config),
+        *_number_problems(config),
+        *_column_problems(config),
+        *_class_problems(config),
+    )
+
+
+def _word_problems(config: ABTest) -> Iterator[Diagnosis]:
+    for name, value, known in (
+        ("task", config.task, get_args(Task)),
+        ("design", config.design, get_args(Design)),
+    ):
+        if value not in known:
+            yield Diagnosis(
+                code="AME-E508",
+                what=f"The A/B test's {name} is '{value}', which does not exist.",
+                why=f"Known: {', '.join(known)}.",
+                fix=did_you_mean(str(value), known),
+            )
 
 
 def _metric_problems(config: ABTest) -> Iterator[Diagnosis]:
+    known = config.known_metrics
     deciding = [config.primary.metric, *(guardrail.metric for guardrail in config.guardrails)]
     for metric in dict.fromkeys((*deciding, *config.metrics)):
         if metric not in METRICS:
             yield Diagnosis(
                 code="AME-E501",
                 what=f"The A/B test names the metric '{metric}', which does not exist.",
-                why=f"Known metrics: {', '.join(METRICS)}.",
-                fix=did_you_mean(metric, METRICS),
+                why=f"Known metrics: {', '.join(known)}.",
+                fix=did_you_mean(metric, known),
+            )
+        elif metric not in known:
+            kind = f"{config.task} test of the {config.design} design"
+            yield Diagnosis(
+                code="AME-E507",
+                what=f"The A/B test names the metric '{metric}', which a {kind} does not have.",
+                why=f"It has: {', '.join(known)}.",
+                fix="Name another metric, or set the task.",
             )
         if deciding.count(metric) > 1:
             yield Diagnosis(
@@ -167,17 +206,7 @@ def _metric_problems(config: ABTest) -> Iterator[Diagnosis]:
 
 
 def _number_problems(config: ABTest) -> Iterator[Diagnosis]:
-    ranges = (
-        ("alpha", config.alpha, 0 < config.alpha < 0.5, "above 0 and below 0.5"),
-        ("power", config.power, 0.5 <= config.power < 1, "at least 0.5 and below 1"),
-        ("threshold", config.threshold, 0 < config.threshold <= 1, "above 0 and at most 1"),
-        ("min_positives", config.min_positives, config.min_positives >= 2, "at least 2"),
-        *(
-            (f"margin of {named.metric}", named.margin, 0 <= named.margin < math.inf, "at least 0 and finite")
-            for named in (config.primary, *config.guardrails)
-        ),
-    )
-    for name, value, valid, wanted in ranges:
+    for name, value, valid, wanted in _ranges(config):
         if not valid:
             yield Diagnosis(
                 code="AME-E503",
@@ -186,13 +215,61 @@ def _number_problems(config: ABTest) -> Iterator[Diagnosis]:
             )
 
 
+def _ranges(config: ABTest) -> Iterator[tuple[str, float | None, bool, str]]:
+    """Each number's name and value, whether it is in its range, and the range in words."""
+    yield "alpha", config.alpha, 0 < config.alpha < 0.5, "above 0 and below 0.5"
+    yield "power", config.power, 0.5 <= config.power < 1, "at least 0.5 and below 1"
+    yield "threshold", config.threshold, 0 < config.threshold <= 1, "above 0 and at most 1"
+    for name in ("quantile", "share", "sample_ratio_alpha"):
+        value = getattr(config, name)
+        yield name, value, 0 < value < 1, "above 0 and below 1"
+    for name in ("max_duplicates", "max_overlap"):
+        value = getattr(config, name)
+        yield name, value, 0 <= value <= 1, "at least 0 and at most 1"
+    for name in ("min_positives", "min_slice_rows", "min_slice_positives"):
+        value = getattr(config, name)
+        yield name, value, value >= 2, "at least 2"
+    whole = config.looks is None or (isinstance(config.looks, int) and config.looks >= 1)
+    yield "looks", config.looks, whole, "a whole number, at least 1"
+    margins = [(f"margin of {named.metric}", named.margin) for named in (config.primary, *config.guardrails)]
+    for name, margin in (*margins, ("slice_margin", config.slice_margin)):
+        yield name, margin, 0 <= margin < math.inf, "at least 0 and finite"
+
+
 def _column_problems(config: ABTest) -> Iterator[Diagnosis]:
-    columns = [config.label, *_SCORES] + ([config.entity] if config.entity is not None else [])
-    for column in dict.fromkeys(columns):
-        if columns.count(column) > 1:
+    scores = [config.variant, "score"] if config.design == "split" else [*_SCORES]
+    own = [config.label, *scores]
+    keys = [each for each in (config.entity, config.row) if each is not None]
+    # The rows of one day may be an entity, and a slice; but nothing is what is to be predicted, or a score.
+    free = {*config.slices, *([config.time] if config.time is not None else [])}
+    for column in dict.fromkeys((*own, *keys)):
+        uses = (own + keys).count(column) + (column in own and column in free)
+        if uses > 1:
             yield Diagnosis(
                 code="AME-E506",
                 what=f"The A/B test uses the column '{column}' for two things.",
-                why="The label, the entity and the scores 'champion' and 'challenger' are four columns.",
+                why=f"The label, the entity, the row and {' and '.join(map(repr, scores))} are columns of "
+                "their own, and neither the label nor a score is a time or makes slices.",
                 fix="Name another column, or rename the one in the data.",
             )
+
+
+def _class_problems(config: ABTest) -> Iterator[Diagnosis]:
+    classes = config.classes
+    if not classes:
+        return
+    twice = sorted({str(each) for each in classes if classes.count(each) > 1})
+    if config.task != "multiclass":
+        why = "Only a multiclass test has them."
+    elif len(classes) < 2:
+        why = "There must be two at least."
+    elif twice:
+        why = f"'{twice[0]}' is there more than once."
+    else:
+        return
+    yield Diagnosis(
+        code="AME-E509",
+        what=f"The A/B test's classes are {', '.join(map(str, classes))}, which cannot be.",
+        why=why,
+        fix="Name each class once, in the order of the scores.",
+    )

@@ -35,6 +35,8 @@ class MetricSummary:
             cluster-robust standard error.
         undefined: why the metric has no value on these rows; its numbers are NaN then.
         error_bound: by how much binning may have moved `difference` at most; 0 when nothing was binned.
+        champion_groups: float64, shape (groups,): the same sums for the champion's own value, from which
+            and `groups` follow the challenger's; empty where they are not computed.
     """
 
     champion: float
@@ -44,6 +46,7 @@ class MetricSummary:
     groups: NDArray[np.float64]
     undefined: str | None = None
     error_bound: float = 0.0
+    champion_groups: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +114,7 @@ class Summary:
         curves: by model, `roc` as arrays (2, points) of false and true positive rates, and `pr` of recall
             and precision, 500 points at most; by model `residuals` as (2, bins) of edges' centres and
             rows in a regression.
+        same: whether both models gave every row exactly the same answer.
     """
 
     engine: str
@@ -120,3 +124,4 @@ class Summary:
     grid: NDArray[np.int64] | None = None
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
+    same: bool = False
