@@ -11,7 +11,7 @@ help:
 	@echo "make demo      the main job: four nights of examples/flight-delays, with a table and a report"
 	@echo "make test      lint, types, import contracts and the whole test suite"
 	@echo "make lint      lint, types and import contracts only"
-	@echo "make calibrate  thousands of simulated A/B tests: does the gate keep its promises? ten minutes"
+	@echo "make calibrate thousands of simulated A/B tests: does the gate keep its promises? ten minutes"
 	@echo "make lock      resolve the requirement files again"
 	@echo "make clean     remove the environment and what demo and tests left"
 

@@ -200,8 +200,10 @@ def _of_parquet(files: Sequence[Path], columns: list[str], path: Path, coded: Se
 
     def read() -> Iterator[pa.RecordBatch]:
         # A data set's scanner would read ahead in each column, at several times the memory.
-        for file in files:
-            with _readable(file), pq.ParquetFile(file, read_dictionary=list(coded), **_AS_IT_COMES) as opened:
+        for file, schema in zip(files, schemas, strict=True):
+            # Only texts can be read as dictionaries; what else a column holds is for the checks to say.
+            texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
+            with _readable(file), pq.ParquetFile(file, read_dictionary=texts, **_AS_IT_COMES) as opened:
                 yield from opened.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
 
     return Batches(read, sum(head.num_rows for head in heads))

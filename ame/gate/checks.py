@@ -94,7 +94,7 @@ def _duplicates(config: ABTest, tally: Tally) -> Check:
     return Check(
         "duplicates",
         False,
-        f"{counts[0].upper()}{counts[1:]} ({100 * share:.2g} %) repeat another row's '{config.row}', and at "
+        f"{counts[0].upper()}{counts[1:]} ({100 * share:.3g} %) repeat another row's '{config.row}', and at "
         f"most {100 * config.max_duplicates:g} % may. A row that counts twice makes every number look surer "
         "than it is: leave the repetitions out"
         + (", or name the column that tells rows apart as `row`." if config.row_is_content else "."),
