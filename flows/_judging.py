@@ -109,7 +109,7 @@ def _judge_now(
     }
     files["report.html"] = folder / "report.html"
     files["report.html"].write_text(
-        render_report(result, pictures, title=pair.title, subtitle=facts, **pair.names)
+        render_report(result, pictures, title=pair.title, subtitle=facts, **pair.names), encoding="utf-8"
     )
     for name, figure in pictures.items():
         path = folder / f"{name}.png"

@@ -50,25 +50,42 @@ def decide(
     harmed = [metric for metric in guardrails if metric.upper_bound < -_margin(metric)]
     slices_harmed = [each for each in slices if each.harmed]
     if harmed or slices_harmed:
-        said = [*_says_harmed(config, harmed), *_says_slices_harmed(config, slices_harmed)]
-        return "reject", f"{' '.join(said)}{_says_primary_too(config, primary)}"
+        said = " ".join([*_says_harmed(config, harmed), *_says_slices_harmed(config, slices_harmed)])
+        if not _is_lost(primary):
+            return "reject", f"{said}{_says_primary_too(config, primary)}"
+        return "reject", f"{_says_lost(config, primary)} {said}"
     if primary.lower_bound > _margin(primary):
         unproven = [metric for metric in guardrails if not _holds(metric)]
         if unproven:
             return "inconclusive", _says_unproven(config, primary, unproven, rows, positives)
-        reversed_ = [each for each in (systematic.evenness if systematic else ()) if each.reversed]
-        if reversed_:
-            return "inconclusive", _says_reversed(config, primary, reversed_[0])
-        return "promote", _says_promoted(config, primary, guardrails)
+        return _with_gain(config, primary, guardrails, systematic)
     return _without_gain(config, primary, rows, positives)
+
+
+def _with_gain(
+    config: ABTest, primary: MetricResult, guardrails: list[MetricResult], systematic: Systematic | None
+) -> tuple[Decision, str]:
+    reversed_ = [each for each in (systematic.evenness if systematic else ()) if each.reversed]
+    if reversed_:
+        return "inconclusive", _says_reversed(config, primary, reversed_[0])
+    return "promote", _says_promoted(config, primary, guardrails)
 
 
 def _without_gain(config: ABTest, primary: MetricResult, rows: int, positives: int) -> tuple[Decision, str]:
     if _estimate(primary).is_exact_tie:
         return "inconclusive", _says_tied(primary)
-    if primary.upper_bound < _margin(primary):
-        return "reject", f"{moved(primary)}; {_bound(config, primary, 'upper', 'below')}."
+    if _is_lost(primary):
+        return "reject", _says_lost(config, primary)
     return "inconclusive", _says_undecided(config, primary, rows, positives)
+
+
+def _is_lost(primary: MetricResult) -> bool:
+    """Whether the challenger is shown not to be better by what matters."""
+    return primary.upper_bound < _margin(primary) and not _estimate(primary).is_exact_tie
+
+
+def _says_lost(config: ABTest, primary: MetricResult) -> str:
+    return f"{moved(primary)}; {_bound(config, primary, 'upper', 'below')}."
 
 
 def _holds(guardrail: MetricResult) -> bool:

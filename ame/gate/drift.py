@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import chdtrc, kolmogorov
 
+from ame.gate.inference import holm
 from ame.gate.result import Drift
 from ame.gate.rows import Kind, LabelledRows, Rows, kind_of, open_rows
 
@@ -90,7 +91,7 @@ def drift_of(holdout: pa.Table, training: pa.Table, comparable: Mapping[str, Kin
         else _category(name, holdout[name], training[name])
         for name, kind in comparable.items()
     ]
-    adjusted = _holm([each.p_value for each in found])
+    adjusted = holm([each.p_value for each in found])
     return tuple(
         replace(
             each,
@@ -241,13 +242,3 @@ def _kolmogorov_smirnov(holdout: NDArray[np.float64], training: NDArray[np.float
     below = [np.searchsorted(side, values, "right") / side.size for side in (holdout, training)]
     distance = float(np.abs(below[0] - below[1]).max())
     return _Test(distance, float(kolmogorov(math.sqrt(n * m / (n + m)) * distance)))
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979, Scand J Stat 6:65)."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, stepped)
-    return [float(each) for each in adjusted]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from ame.gate.config import ABTest
 from ame.gate.inference import (
+    FEW_DISCORDANT,
     Estimate,
     clustered_std_error,
     discordant_estimate,
@@ -26,9 +27,6 @@ __all__ = ["FEW", "by_class", "estimate", "metric_results", "roles", "undefined"
 
 #: With fewer rows (or entities) than this in the smallest class the normal distribution is too narrow.
 FEW = 50
-
-#: With fewer rows than this on which only one model is right Wald's interval is too short.
-_FEW_DISCORDANT = 25
 
 _TESTS = {
     "roc_auc": "paired DeLong",
@@ -82,7 +80,7 @@ def estimate(config: ABTest, metric: str, group: GroupSummary) -> tuple[Estimate
         return Estimate(found.difference, error, df), f"{test}, by entity ({source}), t with {df} df"
     if metric == "accuracy" and group.discordant is not None:
         discordant = sum(group.discordant)
-        interval = "Wald" if discordant >= _FEW_DISCORDANT else "Bonett-Price"
+        interval = "Wald" if discordant >= FEW_DISCORDANT else "Bonett-Price"
         return (
             discordant_estimate(*group.discordant, group.rows),
             f"McNemar mid-p, {interval} interval ({discordant} discordant rows)",

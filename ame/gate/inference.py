@@ -8,21 +8,30 @@ takes ten times as long to import.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
 
+from ame.gate.metrics import dot
+
 __all__ = [
+    "FEW_DISCORDANT",
     "Estimate",
     "clustered_std_error",
     "discordant_estimate",
     "even_groups",
+    "holm",
     "mcnemar_mid_p",
     "minimum_detectable_effect",
     "rows_needed",
 ]
+
+
+#: With fewer rows than this on which only one model is right Wald's interval is too short.
+FEW_DISCORDANT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ def clustered_std_error(sums: NDArray[np.float64], groups: int, rows: int) -> fl
     AUC; Liang & Zeger 1986 in general). `sums` has shape (groups,), or more with zeros for entities that
     have no row here. Whole entities may be summed together: that costs degrees of freedom only.
     """
-    return math.sqrt(float(sums @ sums) * groups / (groups - 1)) / rows if groups > 1 else math.nan
+    return math.sqrt(dot(sums, sums) * groups / (groups - 1)) / rows if groups > 1 else math.nan
 
 
 def even_groups(sums: NDArray[np.float64]) -> float:
@@ -95,7 +104,7 @@ def even_groups(sums: NDArray[np.float64]) -> float:
     if largest == 0.0:
         return math.inf
     squares = np.square(sums / largest)
-    return float(3 * squares.sum() ** 2 / (squares @ squares))
+    return float(3 * squares.sum() ** 2 / dot(squares, squares))
 
 
 def mcnemar_mid_p(only_champion: int, only_challenger: int) -> float:
@@ -125,11 +134,21 @@ def discordant_estimate(only_champion: int, only_challenger: int, n: int) -> Est
     """
     difference = (only_challenger - only_champion) / n
     discordant = only_champion + only_challenger
-    if discordant >= 25:
+    if discordant >= FEW_DISCORDANT:
         return Estimate(difference, _wald(only_champion, only_challenger, n))
     adjusted = (only_challenger - only_champion) / (n + 2)
     error = _wald(only_champion + 1, only_challenger + 1, n + 2)
     return Estimate(difference, error, shift=adjusted - difference)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (1979, Scand J Stat 6:65), in the order given."""
+    adjusted = [0.0] * len(p_values)
+    greatest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        greatest = max(greatest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = greatest
+    return adjusted
 
 
 def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float, margin: float) -> float:

@@ -16,13 +16,14 @@ below .001.
 from __future__ import annotations
 
 import hashlib
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from ame.gate.config import ABTest
+from ame.gate.inference import clustered_std_error
+from ame.gate.metrics import dot
 from ame.gate.summary import Summary
 
 __all__ = ["placebo", "placebo_difference", "placebo_p_value"]
@@ -41,7 +42,7 @@ def placebo(config: ABTest, summary: Summary) -> float | None:
     groups = metric.groups.size
     error = metric.std_error
     if total.clustered:
-        error = math.sqrt(float(metric.groups @ metric.groups) * groups / (groups - 1)) / max(total.rows, 1)
+        error = clustered_std_error(metric.groups, groups, total.rows)
     said = f"{total.rows} {total.positives} {metric.champion:.6e} {metric.difference:.6e}"
     seed = int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "big")
     return placebo_p_value(metric.groups, total.rows, error, seed)
@@ -53,7 +54,7 @@ def placebo_difference(sums: NDArray[np.float64], rows: int, seed: int) -> float
     `sums` has shape (units,): each unit's influence values summed. Exactly 0 for a model against itself.
     """
     signs = np.random.default_rng(seed).integers(0, 2, sums.size, dtype=np.int8)
-    return float((2.0 * signs - 1.0) @ sums) / rows
+    return dot(2.0 * signs - 1.0, sums) / rows
 
 
 def placebo_p_value(sums: NDArray[np.float64], rows: int, std_error: float, seed: int) -> float:

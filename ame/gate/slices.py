@@ -8,18 +8,18 @@ keeps the probability of any at alpha, whatever the dependence between the slice
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from scipy.special import ndtr, stdtr
 
 from ame.gate.config import ABTest
 from ame.gate.estimates import by_class, estimate, undefined
-from ame.gate.inference import Estimate
+from ame.gate.inference import Estimate, holm
 from ame.gate.result import SliceResult
 from ame.gate.summary import GroupSummary
 
-__all__ = ["MIN_ENTITIES", "holm", "in_order", "judge_slices"]
+__all__ = ["MIN_ENTITIES", "in_order", "judge_slices"]
 
 #: Sums over fewer entities than this tell too little about their own variance.
 MIN_ENTITIES = 20
@@ -34,16 +34,6 @@ def judge_slices(config: ABTest, slices: Mapping[str, Mapping[str, GroupSummary]
     ]
     adjusted = iter(holm([each.p_value for each in measured if each.judged]))
     return tuple(_judged(config, each, adjusted) for each in measured)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given."""
-    adjusted = [0.0] * len(p_values)
-    greatest = 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        greatest = max(greatest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = greatest
-    return adjusted
 
 
 def in_order(values: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, expit, fdtrc, logit, ndtr, ndtri
 
 from ame.gate.config import ABTest
+from ame.gate.inference import clustered_std_error
 from ame.gate.result import Evenness, MetricResult, ModelCalibration, Systematic
 from ame.gate.summary import GroupSummary, MetricSummary, Reliability, Summary
 
@@ -172,13 +173,10 @@ def _bounds(
 
 
 def _std_error(group: GroupSummary, metric: MetricSummary) -> float:
-    """By entity where there are any: sqrt(G / (G - 1) sum_g S_g^2) / n."""
+    """By entity where there are any."""
     if not group.clustered:
         return metric.std_error
-    if group.entities < 2:
-        return math.nan
-    correction = group.entities / (group.entities - 1)
-    return math.sqrt(correction * float(metric.groups @ metric.groups)) / group.rows
+    return clustered_std_error(metric.groups, group.entities, group.rows)
 
 
 def _judged(groups: Sequence[GroupSummary], primary: str, summary: Summary) -> _Slices:

@@ -74,7 +74,7 @@ def compare_with_training(
         checks.append(_entities_check(config.entity, here, there))
     aside = {*_SCORES, config.row, config.entity, config.time}
     if config.design == "split":
-        aside.add(config.variant)
+        aside |= {config.variant, "score"}
     named = [name for name in here.schema.names if name not in aside] if columns is None else list(columns)
     leaking = {
         name: kind

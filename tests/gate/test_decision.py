@@ -203,6 +203,8 @@ def test_less_loss_is_better(challenger: float, decision: str, why: str) -> None
 
 GAIN = metric("roc_auc", 0.6250, 0.6710, 0.0029, 0.002, "primary")
 GAINED = "ROC AUC rose by 0.0460 (0.6250 -> 0.6710); the one-sided 95 % lower bound 0.0412 is above the margin 0.0020"
+LOSS = metric("roc_auc", 0.7000, 0.6800, 0.005, 0.002, "primary")
+LOST = "ROC AUC fell by 0.0200 (0.7000 -> 0.6800); the one-sided 95 % upper bound -0.0118 is below the margin 0.0020"
 TEST = ABTest(label="late", primary=Margin("roc_auc", 0.002), slices=("origin",))
 
 
@@ -227,6 +229,18 @@ def test_a_harmed_slice_is_named_and_the_challenger_rejected() -> None:
         (
             "The challenger harms the slice origin = JFK (ROC AUC worse by 0.0310; 1,234 rows, p = 0.0031 after "
             f"Holm's correction). {GAINED}, which does not make up for it."
+        ),
+    )
+
+
+def test_a_challenger_that_is_worse_on_all_rows_is_rejected_for_that_first() -> None:
+    slices = [harmed("JFK", -0.031, 0.0031)]
+
+    assert decide(TEST, {"roc_auc": LOSS}, 1000, 100, slices=slices) == (
+        "reject",
+        (
+            f"{LOST}. The challenger harms the slice origin = JFK (ROC AUC worse by 0.0310; 1,234 rows, "
+            "p = 0.0031 after Holm's correction)."
         ),
     )
 

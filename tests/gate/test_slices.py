@@ -10,7 +10,8 @@ import pytest
 from scipy.special import ndtr
 
 from ame.gate import ABTest, Margin, SliceResult, run_ab_test
-from ame.gate.slices import holm, in_order, judge_slices
+from ame.gate.inference import holm
+from ame.gate.slices import in_order, judge_slices
 from ame.gate.summary import GroupSummary, MetricSummary
 
 from .conftest import Simulate, Table

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ame.gate.config import LOSSES, ABTest
 from ame.gate.engines.shapes import Residuals, Shapes
+from ame.gate.estimates import by_class, roles
 from ame.gate.metrics import RANKED, SMOOTH, Cells, Confusion, Cut, Mixed, Moments, Part, Ranks, Rows
 from ame.gate.summary import GroupSummary, MetricSummary, Summary
 
@@ -21,8 +22,7 @@ GROUPS = 1024
 
 def metric_names(config: ABTest) -> tuple[str, ...]:
     """Each metric of the configuration once, the primary one first."""
-    guardrails = (guardrail.metric for guardrail in config.guardrails)
-    return tuple(dict.fromkeys((config.primary.metric, *guardrails, *config.metrics)))
+    return tuple(roles(config))
 
 
 def rankings(config: ABTest, names: Sequence[str], classes: int, *, pictures: bool = True) -> int:
@@ -100,7 +100,8 @@ class Strata:
 
     def finish_slice(self, stratum: int) -> GroupSummary:
         """A slice's summary; without metrics where the slice is too small to judge."""
-        least = 0 if self._config.task == "regression" else self._config.min_slice_positives
+        rare = by_class(self._config, self._config.primary.metric)
+        least = self._config.min_slice_positives if rare else 0
         return self.finish(stratum, least_rows=self._config.min_slice_rows, least_fewest=least)
 
     def finish(self, stratum: int, *, least_rows: int = 0, least_fewest: int = 0) -> GroupSummary:

@@ -19,9 +19,9 @@ from scipy.special import ndtr, stdtr
 
 from ame.gate.config import LOSSES, ABTest
 from ame.gate.estimates import FEW, roles
-from ame.gate.inference import Estimate, minimum_detectable_effect, rows_needed
+from ame.gate.inference import Estimate, holm, minimum_detectable_effect, rows_needed
 from ame.gate.result import MetricResult, Role, SliceResult
-from ame.gate.slices import MIN_ENTITIES, holm, in_order
+from ame.gate.slices import MIN_ENTITIES, in_order
 from ame.gate.split.measure import Found, Measured
 from ame.gate.summary import GroupSummary, MetricSummary, Summary
 
@@ -138,7 +138,7 @@ def summary_of(config: ABTest, measured: Measured) -> Summary:
             undefined=_undefined(found, config.primary.metric),
             error_bound=champion.error_bound + challenger.error_bound,
         )
-        if metric.undefined is None:
+        if judged and metric.undefined is None:  # too few units have no degrees of freedom
             known = _estimate(config, found, config.primary.metric)
             metric = replace(metric, difference=known.difference, std_error=known.std_error)
         return GroupSummary(

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ame.gate.metrics import dot
 from ame.gate.split.moments import ArmValue, Floats
 
 __all__ = ["RANKS", "Ranks"]
@@ -64,6 +65,8 @@ class Ranks:
                 undefined=f"there are {positives} positive and {negatives} negative rows, and 2 of each are "
                 "needed"
             )
+        if units < 2:
+            return ArmValue(undefined=f"there are {units} units, and a variance needs 2")
         table, rows = self._table(metric), negatives + positives
         squares = (self.hist * np.square(table)).sum(axis=1)
         if metric == "roc_auc":
@@ -75,7 +78,7 @@ class Ranks:
         variance = independent
         if self.units is not None:
             sums = self.by_unit[metric]
-            variance = float(sums @ sums) * units / (units - 1) / rows**2
+            variance = dot(sums, sums) * units / (units - 1) / rows**2
         bound = 0.0 if self.mixed is None else self._bound(metric, self.mixed)
         return ArmValue(self._value[metric], variance, independent, error_bound=bound)
 
@@ -90,7 +93,7 @@ class Ranks:
         negatives, positives = self.hist
         if metric == "roc_auc":
             # Pairs in one bin count 1/2, and may count 0 or 1.
-            return 0.5 * float((positives / positives.sum()) @ (negatives / negatives.sum() * mixed))
+            return 0.5 * dot(positives / positives.sum(), negatives / negatives.sum() * mixed)
         found = np.cumsum(positives[::-1])[::-1]
         above = np.cumsum((positives + negatives)[::-1])[::-1]
         here = found / np.maximum(above, 1)
@@ -99,7 +102,7 @@ class Ranks:
         best = (before_found + positives) / np.maximum(before + positives, 1)
         worst = (before_found + 1) / np.maximum(before + negatives + 1, 1)
         reach = np.maximum(best - here, here - worst)
-        return float((positives / positives.sum()) @ (reach * mixed))
+        return dot(positives / positives.sum(), reach * mixed)
 
 
 def _roc_auc(hist: NDArray[np.int64]) -> tuple[float, Floats]:
@@ -108,7 +111,7 @@ def _roc_auc(hist: NDArray[np.int64]) -> tuple[float, Floats]:
     below = np.cumsum(hist, axis=1) - 0.5 * hist
     placed_positive = below[0] / sizes[0]
     placed_negative = 1.0 - below[1] / sizes[1]
-    auc = float(hist[1] @ placed_positive) / float(sizes[1])
+    auc = dot(hist[1].astype(np.float64), placed_positive) / float(sizes[1])
     rows = float(sizes.sum())
     return auc, np.stack(
         [rows / sizes[0] * (placed_negative - auc), rows / sizes[1] * (placed_positive - auc)]
@@ -129,6 +132,6 @@ def _average_precision(hist: NDArray[np.int64]) -> tuple[float, Floats]:
     g = np.cumsum(hist.sum(axis=0)[::-1])[::-1] / rows
     g = np.where(g > 0.0, g, math.inf)
     r, share = h / g, float(positives.sum())
-    value = float(positives @ r) / share
+    value = dot(positives, r) / share
     a1, a2 = np.cumsum(positives / g), np.cumsum(positives * r / g)
     return value, np.stack([-a2, r - value + a1 - a2]) / share
