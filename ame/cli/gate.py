@@ -69,18 +69,8 @@ def simulate(
 def _of_file(path: Path, given: dict[str, Any], asked: dict[str, Any]) -> Simulation:
     from ame.cli._scores import named_scores
     from ame.cli._test_text import progress_on_stderr
-    from ame.diagnosis import Diagnosis, Refused
 
     scores = named_scores(path, given)
-    if scores.config.design != "paired":
-        raise Refused(
-            Diagnosis(
-                code="AME-E530",
-                what="Only a paired test can be simulated from its scores.",
-                why="In the split design each row has the answer of one model, so there is nothing to swap.",
-                fix="Give the scores of a paired test.",
-            )
-        )
     from ame.gate.simulate import simulate as simulated
 
     return simulated(scores.config, scores.table(), progress=progress_on_stderr(), **asked)

@@ -72,7 +72,7 @@ def _with_gain(
 
 
 def _without_gain(config: ABTest, primary: MetricResult, rows: int, positives: int) -> tuple[Decision, str]:
-    if _estimate(primary).is_exact_tie:
+    if _is_tied(primary):
         return "inconclusive", _says_tied(primary)
     if _is_lost(primary):
         return "reject", _says_lost(config, primary)
@@ -81,7 +81,7 @@ def _without_gain(config: ABTest, primary: MetricResult, rows: int, positives: i
 
 def _is_lost(primary: MetricResult) -> bool:
     """Whether the challenger is shown not to be better by what matters."""
-    return primary.upper_bound < _margin(primary) and not _estimate(primary).is_exact_tie
+    return primary.upper_bound < _margin(primary) and not _is_tied(primary)
 
 
 def _says_lost(config: ABTest, primary: MetricResult) -> str:
@@ -89,11 +89,19 @@ def _says_lost(config: ABTest, primary: MetricResult) -> str:
 
 
 def _holds(guardrail: MetricResult) -> bool:
-    return guardrail.lower_bound > -_margin(guardrail) or _estimate(guardrail).is_exact_tie
+    return guardrail.lower_bound > -_margin(guardrail) or _is_tied(guardrail)
 
 
 def _estimate(metric: MetricResult) -> Estimate:
     return Estimate(metric.difference, metric.std_error)
+
+
+def _is_tied(metric: MetricResult) -> bool:
+    """Whether the metric is the same for both models, row by row."""
+    # Without a row that one model alone gets right the error of the accuracy is not 0 (Bonett and Price), but
+    # McNemar's p-value is 1, as it is for no other count of such rows.
+    by_rows = metric.metric == "accuracy" and metric.design_effect is None
+    return (by_rows and metric.difference == 0.0 and metric.p_value == 1.0) or _estimate(metric).is_exact_tie
 
 
 def _margin(metric: MetricResult) -> float:
@@ -150,7 +158,7 @@ def _says_slices_harmed(config: ABTest, harmed: Sequence[SliceResult]) -> list[s
 
 
 def _says_primary_too(config: ABTest, primary: MetricResult) -> str:
-    if _estimate(primary).is_exact_tie:
+    if _is_tied(primary):
         return ""
     if primary.lower_bound > _margin(primary):
         return f" {_says_passed(config, primary)}, which does not make up for it."
@@ -166,7 +174,7 @@ def _says_unproven(
         needed = metric.rows_needed
         parts.append(
             f"but the guardrail {label(metric)} is not shown to hold: its lower bound "
-            f"{signed(metric.lower_bound, digits)} is not above {-_margin(metric):.{digits}f}"
+            f"{signed(metric.lower_bound, digits)} is not above {signed(-_margin(metric), digits)}"
             + (f" (about {rows_like(needed, rows, positives)} would show it)" if needed else "")
         )
     return f"{_says_passed(config, primary)}, {', '.join(parts)}."

@@ -5,11 +5,11 @@ whatever the models are. To first order the swap turns the sign of the unit's in
 one draw of random signs gives a placebo difference, and divided by the standard error that the test used
 it must be a standard normal number, its p-value uniform on (0, 1).
 
-What it can show: that the standard error is too small (or large) for how the units really scatter, as when
-rows are swapped in whole entities and the error took the rows for independent; that sums by unit are lost or
-counted twice; that a handful of units carries the whole difference. What it cannot show: that labels, scores
-or the sample are wrong in a way that both models share, that units depend on each other in a way that no
-column names, or anything about the decision. And by its nature one sound test in a thousand has a p-value
+What it can show: that the standard error of independent rows is not what the sums by unit scatter by, as when
+sums are lost or counted twice; that a handful of units carries the whole difference. With entities error and
+sums are the same numbers, so that only the latter is left. What it cannot show: that labels, scores or the
+sample are wrong in a way that both models share, that units depend on each other in a way that no column
+names, or anything about the decision. And by its nature one sound test in a thousand has a p-value
 below .001.
 """
 
@@ -53,8 +53,8 @@ def placebo_difference(sums: NDArray[np.float64], rows: int, seed: int) -> float
 
     `sums` has shape (units,): each unit's influence values summed. Exactly 0 for a model against itself.
     """
-    signs = np.random.default_rng(seed).integers(0, 2, sums.size, dtype=np.int8)
-    return dot(2.0 * signs - 1.0, sums) / rows
+    draws = np.random.default_rng(seed).integers(0, 2, sums.size, dtype=np.int8)
+    return dot(2.0 * draws.astype(np.float64) - 1.0, sums) / rows
 
 
 def placebo_p_value(sums: NDArray[np.float64], rows: int, std_error: float, seed: int) -> float:

@@ -8,6 +8,7 @@ each model scores its own random half of the rows, and the larger area under the
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,8 @@ from ame.gate.result import ABTestResult, MetricResult
 from ame.gate.simulation import Outcome, Rate, Simulation
 
 __all__ = ["random_halves_promote", "simulate"]
+
+Floats: TypeAlias = NDArray[np.float64]
 
 #: Called with a few words and the share done, 0 to 1.
 Progress: TypeAlias = Callable[[str, float], None]
@@ -60,6 +63,8 @@ def simulate(
     A share s of helped rows makes the true difference D(s), with D(-s) = -D(s) and D(0) = 0. It is computed
     at s = 1/2 and 1 without chance and a s + b s^3 in between: exact for means and for the area under the
     ROC curve (b = 0), within the fifth order of s for others.
+    Whole entities are helped, which makes them differ and so the standard error grow with s; the minimum
+    detectable effect and the rows needed are those of the error that goes with the difference.
 
     `decide` is the gate, by default `measure(...).decision`, and `measure` is by default `run_ab_test` with
     this configuration, without a ledger, the metrics that decide nothing, and the row and time columns (rows
@@ -78,17 +83,20 @@ def simulate(
     stored = _primary(config, measured(table))
     source = population(config, table)
     rows = rows or table.num_rows
-    largest = _primary(config, measured(source.arranged(1, 1).table)).difference
+    best = _primary(config, measured(source.arranged(1, 1).table))
     middle = _primary(config, measured(source.arranged(3, 4).table)).difference
     pilots = [
         _primary(config, measured(source.draw(_random(seed, 0, turn), rows).table)) for turn in range(PILOTS)
     ]
-    mde = statistics.fmean(pilot.mde for pilot in pilots)
     error = float(np.sqrt(statistics.fmean(pilot.std_error**2 for pilot in pilots)))
+    mde_of_equal = statistics.fmean(pilot.mde for pilot in pilots)
 
     shares = np.linspace(-1.0, 1.0, 2001)
-    cubic = (largest - 2 * middle) * 4 / 3
-    differences = (largest - cubic) * shares + cubic * shares**3
+    cubic = (best.difference - 2 * middle) * 4 / 3
+    differences = (best.difference - cubic) * shares + cubic * shares**3
+    of_best = best.std_error * math.sqrt(table.num_rows / rows)
+    errors = _errors(shares, source.sizes, rows, error, of_best, best.difference)
+    mde = _mde(differences[1000:], errors[1000:], config.primary.margin, mde_of_equal, error)
     wanted = sorted(effects if effects is not None else [times * mde for times in EFFECTS])
     points = [1000, *(int(np.argmin(np.abs(differences - effect))) for effect in wanted)]
     outcomes = []
@@ -106,7 +114,7 @@ def simulate(
                 promoted=Rate(decisions.get("promote", 0), trials),
                 halves=None if source.positive is None else Rate(halves, trials),
                 rows_needed=rows_needed(
-                    Estimate(difference, error),
+                    Estimate(difference, float(errors[point])),
                     rows,
                     config.alpha,
                     config.power,
@@ -127,6 +135,36 @@ def simulate(
         effects=tuple(outcomes[1:]),
         seed=seed,
     )
+
+
+def _errors(
+    shares: Floats, sizes: NDArray[np.int64], rows: int, equal: float, best: float, largest: float
+) -> Floats:
+    """The standard error of a test of `rows` rows when a share s of the units is helped, for each s.
+
+    A unit's gain is h when it is helped and o or -o when not. With E h^2 and E o^2 taken from the errors at
+    s = 1 (`best`, with the difference `largest`) and s = 0 (`equal`), the variance is
+    (1 - s) E o^2 + s E h^2 - (s E h)^2: exact for means over units of one size.
+    """
+    s = np.abs(shares)
+    square = largest**2 * float(np.square(sizes, dtype=np.float64).mean()) / (float(sizes.mean()) * rows)
+    errors: Floats = np.sqrt((1 - s) * equal**2 + s * (best**2 + square) - s * s * square)
+    return errors
+
+
+def _mde(differences: Floats, errors: Floats, margin: float, of_equal: float, error: float) -> float:
+    """The least of ascending differences that its own error lets the test find with the configured power.
+
+    `of_equal` is what it would be if the error stayed that of equal models, and is the answer when no
+    difference that the stored answers allow is large enough.
+    """
+    lacking = margin + (of_equal - margin) / error * errors - differences
+    enough = np.flatnonzero(lacking <= 0.0)
+    if not enough.size or not enough[0]:
+        return of_equal
+    after = int(enough[0])
+    part = lacking[after - 1] / (lacking[after - 1] - lacking[after])
+    return float(differences[after - 1] + part * (differences[after] - differences[after - 1]))
 
 
 def random_halves_promote(random: np.random.Generator, drawn: Drawn) -> bool:

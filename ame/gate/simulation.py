@@ -50,8 +50,8 @@ class Outcome:
         decisions: how often each decision was taken.
         promoted: how often the gate promoted.
         halves: how often the comparison of random halves promoted; None outside of binary tests.
-        rows_needed: rows with which the gate promotes with the configured power; None when no number of
-            rows would do.
+        rows_needed: rows with which the primary metric's bound clears its margin with the configured power;
+            None when no number of rows would do.
     """
 
     difference: float
@@ -82,7 +82,8 @@ class Simulation:
         trials: tests drawn for each true difference.
         alpha: the one-sided level of the gate.
         power: the configured one.
-        mde: the difference that is promoted with that power, from the standard error of five tests.
+        mde: the difference for which the primary metric is promoted with that power, from the standard errors
+            of five drawn tests and of the largest possible difference.
         observed: the difference in the stored scores.
         observed_rows_needed: rows like the stored ones with which a difference like that is promoted with
             the configured power; None when no number of rows would do.

@@ -810,3 +810,16 @@ WILD = [
     lambda draw, n: pa.array(draw.random(n).astype(np.float16)),
     lambda draw, n: pc.run_end_encode(some([0, 1])(draw, n)),
 ]
+
+
+def test_an_accuracy_that_no_row_changes_holds_as_a_guardrail_without_a_margin() -> None:
+    """The challenger ranks better, and predicts each row as the champion does."""
+    draw = np.random.default_rng(5)
+    late = draw.random(4000) < 0.3
+    champion = 0.4 * draw.random(4000)
+    scores = pa.table({"late": late, "champion": champion, "challenger": champion + 0.05 * late})
+
+    result = run_ab_test(ABTest(label="late", guardrails=(Margin("accuracy", 0.0),)), scores)
+
+    assert result.metrics["accuracy"].difference == 0.0
+    assert (result.decision, result.metrics["accuracy"].p_value) == ("promote", 1.0)

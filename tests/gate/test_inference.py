@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from ame.gate import ABTest, Margin
 from ame.gate.estimates import metric_results
@@ -209,3 +210,13 @@ def test_a_metric_without_a_value_has_no_numbers(summary: MetricSummary, why: st
     assert all(math.isnan(number) for number in numbers)
     assert (results["f1"].role, results["f1"].margin) == ("primary", 0.1)
     assert results["precision"].undefined == "It was not measured on these rows."
+
+
+def test_the_error_by_entity_has_the_same_bits_with_any_number_of_threads() -> None:
+    sums = np.random.default_rng(0).normal(size=300_001)
+
+    def error(threads: int) -> float:
+        with threadpool_limits(threads):
+            return clustered_std_error(sums, sums.size, sums.size)
+
+    assert error(1) == error(2)

@@ -202,6 +202,7 @@ def test_every_setting_is_shown(binary: ABTestResult) -> None:
         slices=("slice_",),
         entity="entity_",
         row="row_",
+        row_is_content=True,
         time="time_",
         variant="variant_",
         share=0.25,
@@ -224,7 +225,7 @@ def test_every_setting_is_shown(binary: ABTestResult) -> None:
     assert len(shown) == len(fields(ABTest))
     assert list(shown.values()) == [
         "label_", "multiclass", "paired", "log_loss (margin 0)", "none", "none", "slice_", "0.0321", "cat, 3",
-        "entity_", "row_", "time_", "variant_", "0.25", "0.0123", "0.87", "29", "0.41", "0.9", "1,021", "2,022",
+        "entity_", "row_", "yes", "time_", "variant_", "0.25", "0.0123", "0.87", "29", "0.41", "0.9", "1,021", "2,022",
         "3,023", "0.0124", "0.0125", "0.00126",
     ]  # fmt: skip
 
@@ -415,7 +416,7 @@ def test_unbounded_numbers_have_words(binary: ABTestResult) -> None:
 @pytest.mark.parametrize(
     ("p", "said"),
     [
-        (0.0002, "p 0.0002: it sees a difference that cannot be there. The errors may be too small"),
+        (0.0002, "p 0.0002: a difference that cannot be there, which one sound test in a thousand shows."),
         (0.02, "p 0.0200, which one run in 50 has by chance: no sign that its errors are wrong."),
         (math.nan, "No placebo was run."),
     ],

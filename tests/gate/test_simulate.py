@@ -168,6 +168,20 @@ def test_power_is_what_normal_theory_says() -> None:
         )
 
 
+def test_whole_entities_that_gain_widen_the_error_and_the_power_holds_all_the_same() -> None:
+    table = scores(1500).append_column("tail", pa.array(np.arange(1500) // 25))
+
+    found = run(BY_ENTITY, table, trials=250, rows=1500, effects=None)
+
+    least = found.effects[2]
+    assert least.difference == pytest.approx(found.mde, rel=0.02)
+    low, high = binomial_bounds(250, 0.8)
+    assert low <= least.promoted.count <= high
+    assert least.rows_needed == pytest.approx(1500, rel=0.06)
+    # By the error of equal models it would be 0.0093, which is promoted in 55 % of the tests only.
+    assert found.mde > 0.0125
+
+
 def test_rows_needed_reach_the_power() -> None:
     first = run(trials=1, rows=1000, effects=[0.006]).effects[0]
 

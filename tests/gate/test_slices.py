@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.special import ndtr
 
@@ -171,3 +172,24 @@ def test_a_harmed_slice_is_found_and_blocks_a_gain(simulate: Simulate, table: Ta
     assert [each.value for each in result.slices if each.harmed] == ["0"]
     assert result.why.startswith("The challenger harms the slice origin = 0 (ROC AUC worse by 0.")
     assert result.metrics["roc_auc"].lower_bound > 0
+
+
+def test_a_slice_that_lacks_a_class_is_judged_by_a_mean_over_its_rows() -> None:
+    draw = np.random.default_rng(4)
+    label = draw.choice(3, 4000, p=[0.5, 0.4, 0.1])
+    north = np.arange(4000) < 1000
+    label[north & (label == 2)] = 0
+    columns: dict[str, object] = {"late": label, "origin": np.where(north, "north", "south")}
+    for model, told in (("champion", 1.5), ("challenger", np.where(north, 0.5, 1.7))):
+        log_odds = draw.normal(size=(4000, 3))
+        log_odds[np.arange(4000), label] += told
+        scores = np.exp(log_odds)
+        columns[model] = pa.array(list(scores / scores.sum(axis=1, keepdims=True)))
+
+    result = run_ab_test(ABTest(label="late", task="multiclass", slices=("origin",)), pa.table(columns))
+
+    assert result.decision == "reject"
+    assert [(each.value, each.judged, each.harmed) for each in result.slices] == [
+        ("north", True, True),
+        ("south", True, False),
+    ]

@@ -700,3 +700,50 @@ def test_units_do_not_depend_on_how_they_arrive() -> None:
     assert few.counts == tuple(
         np.unique(chosen).size for chosen in (rows[~arm], rows[arm], np.intersect1d(rows[~arm], rows[arm]))
     )
+
+
+@pytest.mark.parametrize(
+    "asked", [{"primary": Margin("accuracy")}, {"entity": "who"}], ids=["rows", "entities"]
+)
+@pytest.mark.parametrize("ones", [0, 1])
+def test_a_slice_with_hardly_any_positive_is_too_small_and_nothing_else(
+    ones: int, asked: dict[str, Any]
+) -> None:
+    draw = np.random.default_rng(ones)
+    arm = np.arange(4000) % 2
+    small = np.arange(4000) < 60
+    sold = (draw.random(4000) < 0.3) & ~small
+    sold[np.flatnonzero(small)[:ones]] = True
+    rows = pa.table(
+        {
+            "sold": sold,
+            "variant": np.take(ARMS, arm),
+            "score": draw.random(4000),
+            "who": np.arange(4000) // 4 * 2 + arm,
+            "shop": np.where(small, "new", "old"),
+        }
+    )
+
+    result = run_split(replace(SOLD, slices=("shop",), **asked), rows)
+
+    assert result.decision in {"inconclusive", "reject", "promote"}
+    assert {each.value: each.judged for each in result.slices} == {"new": False, "old": True}
+
+
+def test_a_slice_of_one_entity_is_too_small_for_its_area_and_nothing_else() -> None:
+    draw = np.random.default_rng(3)
+    arm = np.arange(4000) % 2
+    who = np.where(np.arange(4000) < 400, arm, np.arange(4000) // 4 * 2 + arm)
+    rows = pa.table(
+        {
+            "sold": draw.random(4000) < 0.3,
+            "variant": np.take(ARMS, arm),
+            "score": draw.random(4000),
+            "who": who,
+            "shop": np.where(who < 2, "one", "many"),
+        }
+    )
+
+    result = run_split(replace(SOLD, primary=Margin("roc_auc"), entity="who", slices=("shop",)), rows)
+
+    assert {each.value: each.judged for each in result.slices} == {"one": False, "many": True}

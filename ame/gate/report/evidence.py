@@ -21,6 +21,7 @@ _WORDS = {
     "slice_margin": "margin of a slice",
     "entity": "entity column",
     "row": "row column",
+    "row_is_content": "row column is a hash of the row",
     "time": "time column",
     "variant": "variant column (split)",
     "share": "challenger's share (split)",
@@ -142,8 +143,8 @@ def placebo(p: float | None) -> str:
     found = f"With the models' answers swapped at random, the same test gives p {p_value(p)}"
     if p < 0.001:
         return (
-            f"{found}: it sees a difference that cannot be there. The errors may be too small; look for rows "
-            "that depend on each other, and name what they share as the entity."
+            f"{found}: a difference that cannot be there, which one sound test in a thousand shows. If other "
+            "tests show it too, the sums by unit are not what the standard error took them for."
         )
     if p < 0.05:
         return f"{found}, which one run in {round(1 / p):,} has by chance: no sign that its errors are wrong."
@@ -200,6 +201,8 @@ def settings(config: ABTest) -> dict[str, str]:
 
 def _setting(config: ABTest, name: str) -> str:
     value = getattr(config, name)
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     if name == "guardrails" or isinstance(value, Margin):
         return (
             ", ".join(_margin(each) for each in (value if isinstance(value, tuple) else (value,))) or "none"
@@ -210,9 +213,9 @@ def _setting(config: ABTest, name: str) -> str:
         return _UNSET.get(name, "none")
     if isinstance(value, tuple):
         return ", ".join(str(each) for each in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else f"{value:,}"
+    return str(value)
 
 
 def _margin(named: Margin) -> str:
