@@ -1,5 +1,5 @@
 # Everything a newcomer types. Needs Python >= 3.11, make and git; uv is fetched when it is absent.
-.PHONY: install demo test lint lock clean
+.PHONY: install demo test lint calibrate lock clean
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -11,6 +11,7 @@ help:
 	@echo "make demo      the main job: four nights of examples/flight-delays, with a table and a report"
 	@echo "make test      lint, types, import contracts and the whole test suite"
 	@echo "make lint      lint, types and import contracts only"
+	@echo "make calibrate thousands of simulated A/B tests: does the gate keep its promises? ten minutes"
 	@echo "make lock      resolve the requirement files again"
 	@echo "make clean     remove the environment and what demo and tests left"
 
@@ -31,6 +32,9 @@ lint: install
 
 test: lint
 	$(BIN)/pytest
+
+calibrate: install
+	@$(BIN)/python benchmarks/calibrate.py
 
 lock: install
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \

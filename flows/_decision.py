@@ -100,7 +100,8 @@ async def _by_ab_test(work: Work, candidate: Version, champion: str) -> Judged:
     if test is None or test.decision != decision:
         # The challenger answered nothing that could be tested, so no test is recorded.
         return Judged(decision, compared.message)
-    if decision == "promote":
+    if decision in ("promote", "invalid"):
+        # Invalid, too: the promotion that was rolled back has used the holdout up.
         twin = await asyncio.to_thread(rolled_back_twin, work.registry, candidate.model, test)
         if twin is not None:
             # The night after a rollback trains the same model again, as long as code and data stay.

@@ -15,9 +15,11 @@ from ame.diagnosis import Refused
 __all__ = ["cli", "main"]
 
 _VERBS = (
+    "ab-test",
     "blocks",
     "compile",
     "doctor",
+    "gate",
     "history",
     "init",
     "pools",
@@ -25,6 +27,7 @@ _VERBS = (
     "prune",
     "reject",
     "render",
+    "replay",
     "rollback",
     "run",
     "status",

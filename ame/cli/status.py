@@ -38,7 +38,7 @@ def command(folder: Path, json_wanted: bool) -> None:
         from ame.cli._journal import explained
 
         with explained(registry):
-            models = [_model(registry, home, name) for name in project.models]
+            models = [_model(registry, home, declared) for declared in project.models.values()]
     if json_wanted:
         print_json({"project": project.name, "models": models})
         return
@@ -62,6 +62,8 @@ def _print(told: dict[str, Any], declared: Model) -> None:
             if found["state"] == "validated":
                 call = f"{told['name']} {found['version']} --reason TEXT"
                 click.echo(f"  waits for you: `ame promote {call}` or `ame reject {call}`")
+    if told.get("holdout"):
+        click.echo(f"  holdout: {told['holdout']['text']}")
     for line in _journal_lines(told.get("journal")):
         click.echo(f"  {line}")
 
@@ -91,9 +93,10 @@ def _journal_lines(journal: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _model(registry: Registry, home: Home, name: str) -> dict[str, Any]:
+def _model(registry: Registry, home: Home, declared: Model) -> dict[str, Any]:
     from ame.registry import CHALLENGER, CHAMPION, DECIDED
 
+    name = declared.name
     versions = registry.versions(name)
     champion = registry.alias(name, CHAMPION)
     decided = [
@@ -122,7 +125,22 @@ def _model(registry: Registry, home: Home, name: str) -> dict[str, Any]:
         if last
         else None,
         "journal": _journal(registry, home, name, champion),
+        "holdout": _holdout(registry, declared),
     }
+
+
+def _holdout(registry: Registry, model: Model) -> dict[str, Any] | None:
+    """How far the holdout that was looked at last is used up; None before the first look."""
+    from ame.diagnosis import Refused
+    from ame.gate.looks import standing
+    from ame.registry.ledger import read_ledger
+
+    plan = model.ab_test.gate if model.ab_test else None
+    try:
+        stands = standing(read_ledger(registry, model.name), plan)
+    except Refused as refused:
+        return {"text": str(refused), "problem": True}
+    return {**stands.to_json(), "text": str(stands), "problem": False} if stands else None
 
 
 def _journal(registry: Registry, home: Home, model: str, champion: str | None) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
     from ame.gate import ABTest, Margin, run_ab_test
 
-    test = ABTest(label="late", primary=Margin("roc_auc", 0.002), entity="tailnum")
+    test = ABTest(label="late", primary=Margin("roc_auc", 0.002), entity="tailnum", slices=("origin",))
     result = run_ab_test(test, "scores.parquet")
     result.decision, result.why
 
@@ -18,16 +18,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ame.gate.ab_test import run_ab_test
     from ame.gate.config import METRICS, ABTest, Margin
+    from ame.gate.ledger import Exhausted, FileLedger, Ledger
     from ame.gate.report import figures, render_report
-    from ame.gate.result import ABTestResult, Check, MetricResult
+    from ame.gate.result import ABTestResult, Check, LedgerUse, MetricResult, SliceResult
 
 __all__ = [
     "METRICS",
     "ABTest",
     "ABTestResult",
     "Check",
+    "Exhausted",
+    "FileLedger",
+    "Ledger",
+    "LedgerUse",
     "Margin",
     "MetricResult",
+    "SliceResult",
     "figures",
     "render_report",
     "run_ab_test",
@@ -38,8 +44,13 @@ _HOMES = {
     "ABTest": "config",
     "ABTestResult": "result",
     "Check": "result",
+    "Exhausted": "ledger",
+    "FileLedger": "ledger",
+    "Ledger": "ledger",
+    "LedgerUse": "result",
     "Margin": "config",
     "MetricResult": "result",
+    "SliceResult": "result",
     "figures": "report",
     "render_report": "report",
     "run_ab_test": "ab_test",

@@ -1,69 +1,193 @@
-"""The test from beginning to end: read, check, measure, decide."""
+"""The test from beginning to end: read, check, ask for a look, measure, decide."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ame.diagnosis import Refused
-from ame.gate.checks import data_checks, entity_check, predict_the_same
+from ame.diagnosis import Diagnosis, Refused, did_you_mean
+from ame.gate.checks import data_checks, entity_check
 from ame.gate.config import ABTest, problems
 from ame.gate.decision import decide
-from ame.gate.engines import local
-from ame.gate.result import ABTestResult, Check, Decision, MetricResult
-from ame.gate.table import Progress, ScoredRows, Scores, read_scores
+from ame.gate.distribution import distributions
+from ame.gate.estimates import metric_results
+from ame.gate.ledger import Exhausted, Ledger
+from ame.gate.placebo import placebo
+from ame.gate.result import ABTestResult, Check, LedgerUse, MetricResult
+from ame.gate.slices import judge_slices
+from ame.gate.summary import Summary
+from ame.gate.systematic import systematic
+from ame.gate.table import Progress, Scores, Source, Tally, open_scores
 
-__all__ = ["run_ab_test"]
+if TYPE_CHECKING:
+    from ame.gate.training import TrainingComparison
+
+__all__ = ["ENGINES", "run_ab_test"]
+
+#: Where the numbers can be computed, by name; `auto` takes the first.
+ENGINES: Mapping[str, str] = {"local": "ame.gate.engines.local"}
 
 
-def run_ab_test(config: ABTest, data: Scores, *, progress: Progress | None = None) -> ABTestResult:
+def run_ab_test(
+    config: ABTest,
+    data: Scores,
+    *,
+    ledger: Ledger | None = None,
+    engine: str = "auto",
+    training: TrainingComparison | None = None,
+    progress: Progress | None = None,
+) -> ABTestResult:
     """Decide whether the challenger is better than the champion on rows that both have scored.
 
-    `data` is a parquet file or a folder of them, a pyarrow Table, RecordBatch or Dataset, or an
-    iterable of record batches, with the columns `config.label`, `champion`, `challenger` and, where it
-    is named, `config.entity`. `progress` is called with a few words and the share done, 0 to 1.
+    `data` is a parquet or CSV file or a folder of one of them, a pyarrow Table, RecordBatch or Dataset, or
+    an iterable of record batches, with the columns `config.label`, `champion`, `challenger` and those that
+    the configuration names. `progress` is called with a few words and the share done, 0 to 1.
+
+    A `ledger` is asked for a look when every check has passed, and only if the models do not answer the
+    same; what alpha it gives is the result's. Nothing that was measured leaves this function when it
+    refuses. The checks and the drift of `training` become the result's.
 
     Bad rows never raise: they make the decision `invalid`, with what was counted and what to do.
 
     Raises:
-        Refused: AME-E501, E502, E503 or E506 for the configuration, AME-E504 when a file cannot be
-            read, AME-E505 when a column is missing.
+        Refused: AME-E501 to E503 and E506 to E509 for the configuration, AME-E504 when a file cannot be
+            read, AME-E505 when a column is missing, AME-E508 for an engine that does not exist, and what
+            the ledger refuses.
+        TypeError: when `data` is none of the kinds of `Scores`.
     """
     wrong = problems(config)
     if wrong:
         raise Refused(*wrong)
-    rows, tally = read_scores(config, data, progress)
-    result = _judge(config, rows, data_checks(config, rows, tally), progress)
+    measure = _engine(engine)
+    if config.design == "split":
+        from ame.gate.split import run_split
+
+        return run_split(config, data, ledger=ledger, training=training, progress=progress)
+    source = open_scores(config, data)
+    summary = measure(config, source, progress)
+    result = _judge(_Test(config, source, summary, ledger, training))
     if progress is not None:
         progress("decided", 1.0)
     return result
 
 
-def _judge(
-    config: ABTest, rows: ScoredRows, checks: tuple[Check, ...], progress: Progress | None
-) -> ABTestResult:
-    failed = [check for check in checks if not check.passed]
-    metrics: dict[str, MetricResult] = {}
-    decision: Decision
+def _engine(name: str) -> Callable[[ABTest, Source, Progress | None], Summary]:
+    known = ("auto", *ENGINES)
+    if name not in known:
+        raise Refused(
+            Diagnosis(
+                code="AME-E508",
+                what=f"The A/B test's engine is '{name}', which does not exist.",
+                why=f"Known: {', '.join(known)}.",
+                fix=did_you_mean(name, known),
+            )
+        )
+    module = import_module(ENGINES[next(iter(ENGINES)) if name == "auto" else name])
+    measure: Callable[[ABTest, Source, Progress | None], Summary] = module.measure
+    return measure
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """What was asked and what was read."""
+
+    config: ABTest
+    source: Source
+    summary: Summary
+    ledger: Ledger | None
+    training: TrainingComparison | None
+
+    @property
+    def tally(self) -> Tally:
+        return self.source.tally
+
+    @property
+    def positives(self) -> int:
+        return int(self.tally.class_rows[1]) if self._is_binary and self.tally.class_rows.size else 0
+
+    @property
+    def _is_binary(self) -> bool:
+        return self.config.task == "binary"
+
+    def checks(self, design_effect: float | None = None) -> tuple[Check, ...]:
+        checks = data_checks(self.config, self.tally)
+        if self.config.entity is not None and not _blocking(checks):
+            hashed = not self.summary.engine.endswith("exact")
+            checks = (*checks, entity_check(self.config, self.summary.total, design_effect, hashed=hashed))
+        return (*checks, *(self.training.checks if self.training else ()))
+
+    def undecided(self, checks: tuple[Check, ...], why: str, *, same: bool = False) -> ABTestResult:
+        """A result without a single number of the comparison."""
+        return ABTestResult(
+            decision="inconclusive" if same else "invalid",
+            why=why,
+            rows=self.tally.rows,
+            positives=self.positives,
+            alpha=self.config.alpha,
+            engine=self.summary.engine,
+            checks=checks,
+            metrics={},
+            config=self.config,
+            drift=self.training.drift if self.training else (),
+            sketch=self.tally.sketch.hashes,
+        )
+
+
+def _judge(test: _Test) -> ABTestResult:
+    checks = test.checks()
+    failed = _blocking(checks)
     if failed:
         others = len(failed) - 1
         more = f" ({others} more check{'s' * (others > 1)} failed.)" if others else ""
-        decision, why = "invalid", f"{failed[0].detail}{more}"
-    elif predict_the_same(rows):
-        decision = "inconclusive"
-        why = f"Same model: champion and challenger gave each of the {rows.label.size:,} rows the same score."
-    else:
-        measured, design_effect = local.measure(config, rows, progress)
-        metrics.update(measured)
-        if config.entity is not None:
-            checks = (*checks[:-1], entity_check(config.entity, rows, design_effect))
-        decision, why = decide(config, metrics, rows.label.size, int(np.count_nonzero(rows.label)))
+        return test.undecided(checks, f"{failed[0].detail}{more}")
+    if test.tally.same:
+        same = f"champion and challenger gave each of the {test.tally.rows:,} rows the same score"
+        return test.undecided(checks, f"Same model: {same}.", same=True)
+    if test.ledger is None:
+        return _decided(test, test.config.alpha, None)
+    try:
+        use = test.ledger.spend(test.config, test.tally.sketch.hashes, test.tally.rows)
+    except Exhausted as exhausted:
+        refused = test.undecided(checks, str(exhausted))
+        return replace(refused, alpha=exhausted.use.alpha, ledger=exhausted.use)
+    result = _decided(test, use.alpha, use)
+    test.ledger.ended(use, result.decision)
+    return result
+
+
+def _decided(test: _Test, alpha: float, use: LedgerUse | None) -> ABTestResult:
+    config, summary = replace(test.config, alpha=alpha), test.summary
+    metrics = metric_results(config, summary.total)
+    slices = judge_slices(config, summary.slices)
+    signs = replace(systematic(config, summary, metrics), placebo=placebo(config, summary))
+    decision, why = decide(
+        config, metrics, summary.total.rows, test.positives, slices=slices, systematic=signs
+    )
     return ABTestResult(
         decision=decision,
         why=why,
-        rows=rows.label.size,
-        positives=int(np.count_nonzero(rows.label)),
-        alpha=config.alpha,
-        checks=checks,
+        rows=test.tally.rows,
+        positives=test.positives,
+        alpha=alpha,
+        engine=summary.engine,
+        checks=test.checks(_design_effect(config, metrics)),
         metrics=metrics,
-        config=config,
+        config=test.config,
+        slices=slices,
+        ledger=use,
+        systematic=signs,
+        drift=test.training.drift if test.training else (),
+        distributions=distributions(config, summary),
+        sketch=test.tally.sketch.hashes,
+        summary=summary,
     )
+
+
+def _design_effect(config: ABTest, metrics: Mapping[str, MetricResult]) -> float | None:
+    return metrics[config.primary.metric].design_effect
+
+
+def _blocking(checks: tuple[Check, ...]) -> list[Check]:
+    return [check for check in checks if check.blocks and not check.passed]

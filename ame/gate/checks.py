@@ -11,50 +11,51 @@ from collections.abc import Iterator
 import numpy as np
 
 from ame.gate.config import ABTest
-from ame.gate.inference import effective_entities, entities_in_smaller_class
+from ame.gate.estimates import by_class, roles
 from ame.gate.result import Check
-from ame.gate.table import MODELS, ScoredRows, Tally
+from ame.gate.row_checks import example, joined, number_of, row_checks
+from ame.gate.slices import MIN_ENTITIES
+from ame.gate.summary import GroupSummary
+from ame.gate.tally import MODELS, Tally
 
-__all__ = ["MIN_ENTITIES", "data_checks", "entity_check", "predict_the_same"]
-
-#: Sums over fewer entities than this tell too little about their own variance.
-MIN_ENTITIES = 20
+__all__ = ["data_checks", "entity_check"]
 
 
-def data_checks(config: ABTest, rows: ScoredRows, tally: Tally) -> tuple[Check, ...]:
-    """Every check of the rows, in order; those that later ones rest on come first and end the list."""
-    counted = tuple(_counted(config, tally))
+def data_checks(config: ABTest, tally: Tally) -> tuple[Check, ...]:
+    """Every check of what was counted, in order; when a row by itself is not in order they end with it."""
+    counted = tuple(row_checks(config, tally))
     if not all(check.passed for check in counted):
         return counted
-    checks = [*counted, _classes(config, rows), *_varying(rows)]
-    if config.entity is not None:
-        checks.append(entity_check(config.entity, rows))
-    return tuple(checks)
+    return (*counted, *_rows_together(config, tally))
 
 
-def predict_the_same(rows: ScoredRows) -> bool:
-    """Whether both models gave every row exactly the same score."""
-    return bool(np.array_equal(rows.champion, rows.challenger))
+def entity_check(
+    config: ABTest, group: GroupSummary, design_effect: float | None = None, *, hashed: bool = False
+) -> Check:
+    """Whether there are enough entities, and, once it is known, what their dependence costs.
 
-
-def entity_check(column: str, rows: ScoredRows, design_effect: float | None = None) -> Check:
-    """Whether there are enough entities, and, once it is known, what their dependence costs."""
-    if rows.entity is None:
+    `hashed` says that each of the group's entities may be several, which a hash has put together.
+    """
+    if config.entity is None:
         return Check("entities", True, "Rows are independent of each other.")
-    effective = effective_entities(rows.entity, rows.entities)
-    holders = entities_in_smaller_class(rows.label, rows.entity, rows.entities)
+    rare = by_class(config, config.primary.metric)
+    what = "groups of whole entities" if hashed else "entities"
     counts = (
-        f"{rows.entities:,} entities in '{column}' (as good as {effective:,.1f} of equal size), "
-        f"{holders:,} with rows of the rarer class"
+        f"{group.entities:,} {what} in '{config.entity}' (as good as {group.effective_entities:,.1f} of "
+        "equal size)"
     )
-    if min(effective, holders) < MIN_ENTITIES:
+    fewest = min(group.effective_entities, group.entities)
+    if rare:
+        counts += f", {group.fewest_entities:,} with rows of the rarer class"
+        fewest = min(fewest, group.fewest_entities)
+    if fewest < MIN_ENTITIES:
         return Check(
             "entities",
             False,
-            f"Too few entities: {counts}, and at least {MIN_ENTITIES} of each are needed. Collect rows of "
-            "more entities.",
+            f"Too few entities: {counts}, and at least {MIN_ENTITIES} {'of each ' * rare}are needed. Collect "
+            "rows of more entities.",
         )
-    return Check("entities", True, f"{counts}.{_dependence(rows.label.size, design_effect)}")
+    return Check("entities", True, f"{counts}.{_dependence(group.rows, design_effect)}")
 
 
 def _dependence(rows: int, design_effect: float | None) -> str:
@@ -69,84 +70,42 @@ def _dependence(rows: int, design_effect: float | None) -> str:
     return f" Design effect {design_effect:.2f}: {cost}."
 
 
-def _counted(config: ABTest, tally: Tally) -> Iterator[Check]:
-    wrong = ", ".join(f"'{column}' holds {kind}" for column, kind in tally.wrong_types.items())
-    yield Check(
-        "columns",
-        not wrong,
-        f"{wrong}: scores and labels must be numbers, and an entity a plain value. Convert the column."
-        if wrong
-        else "Labels and scores are numbers.",
-    )
-    yield Check(
-        "rows",
-        tally.rows > 0,
-        f"{tally.rows:,} rows."
-        if tally.rows
-        else "The table of scores has no rows. Score some labelled rows with both models.",
-    )
-    if wrong or not tally.rows:
-        return
-    yield _labels(config, tally)
-    yield _answers(tally)
-    yield _ranges(tally)
-    if config.entity is not None:
-        missing = tally.entities_missing
-        yield Check(
-            "entity present",
-            not missing,
-            f"{_of(missing, tally)} have no {config.entity}. Fill it in or leave these rows out."
-            if missing
-            else f"Every row has a value in '{config.entity}'.",
-        )
+def _rows_together(config: ABTest, tally: Tally) -> Iterator[Check]:
+    """Checks of the table as a whole, when each row by itself is in order."""
+    if config.row is not None:
+        yield _duplicates(config, tally)
+    if config.task != "regression":
+        yield _classes(config, tally)
+    yield _varying(config, tally)
 
 
-def _labels(config: ABTest, tally: Tally) -> Check:
-    if tally.labels_missing:
-        detail = (
-            f"{_of(tally.labels_missing, tally)} have no label in '{config.label}'. Score only rows whose "
-            "outcome is known."
-        )
-    elif tally.labels_other:
-        examples = ", ".join(f"{value:g}" for value in tally.label_examples)
-        detail = (
-            f"{_of(tally.labels_other, tally)} have a label in '{config.label}' other than 0 and 1 "
-            f"(such as {examples}). Encode the positive class as 1 and the other as 0."
-        )
-    else:
-        return Check("label", True, "Every label is 0 or 1.")
-    return Check("label", False, detail)
-
-
-def _answers(tally: Tally) -> Check:
-    absent = {model: count for model, count in tally.unanswered.items() if count}
-    if not absent:
-        return Check("scores present", True, "Both models scored every row.")
-    counts = " and ".join(f"{count:,} without a score of the {model}" for model, count in absent.items())
-    nan = f", {tally.not_a_number:,} of them NaN" if tally.not_a_number else ""
+def _duplicates(config: ABTest, tally: Tally) -> Check:
+    # Beyond what is counted exactly there are two estimates from below: by a sample of the keys, which sees
+    # any repetition that is spread over many keys, and by how many keys there are, which sees one key in
+    # a large part of the rows.
+    sketch = tally.sketch
+    share = tally.repeats.rows() / tally.rows
+    if not tally.repeats.is_exact and sketch.sampled:
+        share = max(share, sketch.repeated / sketch.sampled)
+    about = "" if tally.repeats.is_exact else "about "
+    counts = f"{about}{share * tally.rows:,.0f} of {tally.rows:,} rows"
+    if share <= config.max_duplicates:
+        return Check("duplicates", True, f"{counts} repeat another row's '{config.row}'.")
     return Check(
-        "scores present",
+        "duplicates",
         False,
-        f"Of {tally.rows:,} rows there are {counts}{nan}; {tally.answered_by_one:,} were scored by one model "
-        "only. Both models must score the same rows: find out why one failed, and score again.",
+        f"{counts[0].upper()}{counts[1:]} ({100 * share:.3g} %) repeat another row's '{config.row}', and at "
+        f"most {100 * config.max_duplicates:g} % may. A row that counts twice makes every number look surer "
+        "than it is: leave the repetitions out"
+        + (", or name the column that tells rows apart as `row`." if config.row_is_content else "."),
+        blocks=not config.row_is_content,
     )
 
 
-def _ranges(tally: Tally) -> Check:
-    outside = {model: count for model, count in tally.out_of_range.items() if count}
-    if not outside:
-        return Check("scores are probabilities", True, "Every score lies in [0, 1].")
-    counts = " and ".join(f"{count:,} scores of the {model}" for model, count in outside.items())
-    return Check(
-        "scores are probabilities",
-        False,
-        f"{counts} lie outside [0, 1]. Score with the probability of the positive class.",
-    )
-
-
-def _classes(config: ABTest, rows: ScoredRows) -> Check:
-    positives = int(np.count_nonzero(rows.label))
-    negatives = rows.label.size - positives
+def _classes(config: ABTest, tally: Tally) -> Check:
+    if config.task == "multiclass":
+        return _rare_classes(config, tally)
+    negatives, positives = tally.class_rows.tolist()
     counts = f"{positives:,} positive and {negatives:,} negative rows"
     fewer, name = min((positives, "positives"), (negatives, "negatives"))
     if fewer >= config.min_positives:
@@ -159,17 +118,40 @@ def _classes(config: ABTest, rows: ScoredRows) -> Check:
     )
 
 
-def _varying(rows: ScoredRows) -> Iterator[Check]:
-    constant = [model for model in MODELS if np.ptp(getattr(rows, model)) == 0.0]
-    values = " and ".join(f"the {model} gives every row {getattr(rows, model)[0]:g}" for model in constant)
-    yield Check(
-        "scores vary",
-        not constant,
-        f"{values[0].upper()}{values[1:]}. A constant score ranks nothing: look at how the model is scored."
-        if constant
-        else "Both models tell rows apart.",
+def _rare_classes(config: ABTest, tally: Tally) -> Check:
+    """Rare classes make a mean over the classes unsure; they hardly matter to a mean over the rows."""
+    names = [example(each) for each in config.classes or range(tally.class_rows.size)]
+    few = [
+        f"class {name} has {number_of(rows, 'row')}"
+        for name, rows in zip(names, tally.class_rows.tolist(), strict=True)
+        if rows < config.min_positives
+    ]
+    if not few:
+        return Check("classes", True, f"{tally.class_rows.min():,} rows at least in each class.")
+    by_classes = any(
+        by_class(config, metric) for metric, (role, _) in roles(config).items() if role != "reported"
+    )
+    shown = ", ".join(few[:3]) + (f" and {len(few) - 3:,} more are as rare" if len(few) > 3 else "")
+    return Check(
+        "classes",
+        False,
+        f"Too few rows: {shown}, and at least {config.min_positives} of each are needed. Collect more "
+        "labelled rows.",
+        blocks=by_classes,
     )
 
 
-def _of(count: int, tally: Tally) -> str:
-    return f"{count:,} of {tally.rows:,} rows"
+def _varying(config: ABTest, tally: Tally) -> Check:
+    constant = [model for model in MODELS if np.array_equal(tally.lowest[model], tally.highest[model])]
+    if config.task == "multiclass":
+        values = joined(f"the {model} gives every row the same probabilities" for model in constant)
+    else:
+        values = joined(f"the {model} gives every row {tally.lowest[model]:g}" for model in constant)
+    ranks = "ranks" if config.task == "binary" else "tells"
+    return Check(
+        "scores vary",
+        not constant,
+        f"{values[0].upper()}{values[1:]}. A constant score {ranks} nothing: look at how the model is scored."
+        if constant
+        else "Both models tell rows apart.",
+    )

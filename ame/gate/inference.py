@@ -1,29 +1,37 @@
-"""From influence values to standard errors, tests, bounds and power.
+"""From differences and sums of influence to standard errors, tests, bounds and power.
 
-Every function takes plain arrays or numbers, so that each can be held against a published case.
-`scipy.special` is used rather than `scipy.stats`, which takes ten times as long to import.
+Every function takes plain arrays or numbers, so that each can be held against a published case; which of
+them a metric needs is said in `ame.gate.estimates`. `scipy.special` is used rather than `scipy.stats`, which
+takes ten times as long to import.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
 
+from ame.gate.metrics import dot
+
 __all__ = [
+    "FEW_DISCORDANT",
     "Estimate",
     "clustered_std_error",
     "discordant_estimate",
-    "effective_entities",
-    "entities_in_smaller_class",
+    "even_groups",
+    "holm",
     "mcnemar_mid_p",
     "minimum_detectable_effect",
-    "paired_std_error",
     "rows_needed",
 ]
+
+
+#: With fewer rows than this on which only one model is right Wald's interval is too short.
+FEW_DISCORDANT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,47 +82,29 @@ class Estimate:
         return centre - half, centre + half
 
 
-def paired_std_error(influence: NDArray[np.float64], by_class: NDArray[np.bool_] | None = None) -> float:
-    """The standard error of the mean of independent influence values with sample variances (ddof 1).
+def clustered_std_error(sums: NDArray[np.float64], groups: int, rows: int) -> float:
+    """The standard error when rows of one entity depend on each other, from the influence summed by entity.
 
-    With `by_class` the rows of each class are a sample of their own, which makes an AUC's influence
-    give DeLong's variance: S10/m + S01/k.
+    Var = G/(G-1) sum_g S_g^2 / n^2 for G entities in n rows (Obuchowski 1997, Biometrics 53:567, for the
+    AUC; Liang & Zeger 1986 in general). `sums` has shape (groups,), or more with zeros for entities that
+    have no row here. Whole entities may be summed together: that costs degrees of freedom only.
     """
-    n = influence.size
-    squares = float(influence @ influence)
-    if by_class is None:
-        return math.sqrt(squares * n / (n - 1)) / n
-    m = int(np.count_nonzero(by_class))
-    k = n - m
-    # Multiplying is several times faster than picking rows by a mask.
-    positives = influence * by_class
-    in_positives = float(positives @ positives)
-    in_negatives = max(0.0, squares - in_positives)
-    return math.sqrt(in_positives * m / (m - 1) + in_negatives * k / (k - 1)) / n
+    return math.sqrt(dot(sums, sums) * groups / (groups - 1)) / rows if groups > 1 else math.nan
 
 
-def clustered_std_error(influence: NDArray[np.float64], entity: NDArray[np.int64], entities: int) -> float:
-    """The standard error when rows of one entity depend on each other: the influence is summed by entity.
+def even_groups(sums: NDArray[np.float64]) -> float:
+    """How many groups with sums of equal variance would tell as much of it: 3 (sum S^2)^2 / sum S^4.
 
-    Var = G/(G-1) sum_g (sum_{i in g} psi_i)^2 / n^2 for G entities (Obuchowski 1997, Biometrics
-    53:567, for the AUC; Liang & Zeger 1986 in general). `entity` holds codes from 0 to `entities` - 1.
+    Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2:110), (sum v)^2 / sum v^2 for variances
+    v, with S^2 for v and S^4 / 3 for v^2, which they are on average when the sums are normal. In 24 groups
+    of uneven size the test of equal recalls rejects 5.8 % by it and 7.0 % by 23 degrees of freedom, at 5 %.
+    Infinite when all sums are 0.
     """
-    sums = np.bincount(entity, weights=influence, minlength=entities)
-    return math.sqrt(float(sums @ sums) * entities / (entities - 1)) / influence.size
-
-
-def effective_entities(entity: NDArray[np.int64], entities: int) -> float:
-    """How many entities of equal size would tell as much: (sum of sizes)^2 / sum of squared sizes."""
-    sizes = np.bincount(entity, minlength=entities).astype(np.float64)
-    return float(sizes.sum() ** 2 / (sizes @ sizes))
-
-
-def entities_in_smaller_class(label: NDArray[np.bool_], entity: NDArray[np.int64], entities: int) -> int:
-    """The smaller of the numbers of entities that hold a positive row and that hold a negative one."""
-    holders = np.zeros((2, entities), dtype=bool)
-    holders[0, entity[label]] = True
-    holders[1, entity[~label]] = True
-    return int(holders.sum(axis=1).min())
+    largest = float(np.abs(sums).max(initial=0.0))
+    if largest == 0.0:
+        return math.inf
+    squares = np.square(sums / largest)
+    return float(3 * squares.sum() ** 2 / dot(squares, squares))
 
 
 def mcnemar_mid_p(only_champion: int, only_challenger: int) -> float:
@@ -144,11 +134,21 @@ def discordant_estimate(only_champion: int, only_challenger: int, n: int) -> Est
     """
     difference = (only_challenger - only_champion) / n
     discordant = only_champion + only_challenger
-    if discordant >= 25:
+    if discordant >= FEW_DISCORDANT:
         return Estimate(difference, _wald(only_champion, only_challenger, n))
     adjusted = (only_challenger - only_champion) / (n + 2)
     error = _wald(only_champion + 1, only_challenger + 1, n + 2)
     return Estimate(difference, error, shift=adjusted - difference)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (1979, Scand J Stat 6:65), in the order given."""
+    adjusted = [0.0] * len(p_values)
+    greatest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        greatest = max(greatest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = greatest
+    return adjusted
 
 
 def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float, margin: float) -> float:
@@ -160,12 +160,15 @@ def rows_needed(estimate: Estimate, rows: int, alpha: float, power: float, dista
     """Rows like these with which a true difference `distance` beyond the margin is found.
 
     n = (z_{1-alpha} + z_{power})^2 sd^2 / distance^2, where sd^2 = n SE^2 holds the dependence within
-    entities. None when the distance is not above 0, as no number of rows would do then.
+    entities. None when the distance is not above 0, as no number of rows would do then, and when it would
+    take more than 10^15.
     """
     if not distance > 0.0:
         return None
     reach = (estimate.quantile(1 - alpha) + estimate.quantile(power)) * estimate.std_error
-    return max(1, math.ceil(rows * (reach / distance) ** 2))
+    times = min(reach / distance, 1e15)
+    needed = rows * times * times
+    return max(1, math.ceil(needed)) if needed <= 1e15 else None
 
 
 def _wald(only_champion: int, only_challenger: int, n: int) -> float:

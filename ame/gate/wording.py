@@ -5,17 +5,34 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from ame.gate.result import MetricResult
+from ame.gate.result import MetricResult, SliceResult
 
-__all__ = ["LABELS", "confidence", "decimals", "label", "moved", "signed"]
+__all__ = ["LABELS", "amount", "confidence", "decimals", "label", "moved", "rows_like", "signed", "slice_of"]
 
 #: What a metric is called in a sentence.
-LABELS = {"roc_auc": "ROC AUC", "log_loss": "log loss", "brier": "Brier score", "accuracy": "accuracy"}
+LABELS = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc_ovr": "ROC AUC (mean over the classes)",
+    "f1_macro": "macro F1",
+    "mae": "mean absolute error",
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "r2": "R2",
+    "pinball": "pinball loss",
+    "mean": "mean of the outcome",
+}
 
 
-def label(metric: MetricResult, *, start: bool = False) -> str:
+def label(metric: MetricResult | str, *, start: bool = False) -> str:
     """The metric's name; with `start`, as the first word of a sentence."""
-    name = LABELS[metric.metric]
+    name = LABELS[metric if isinstance(metric, str) else metric.metric]
     return name[0].upper() + name[1:] if start else name
 
 
@@ -30,10 +47,26 @@ def moved(metric: MetricResult) -> str:
     return f"{label(metric, start=True)} {verb} by {abs(change):.{digits}f} {values}"
 
 
+def slice_of(harmed: SliceResult) -> str:
+    """`origin = JFK`."""
+    return f"{harmed.column} = {harmed.value}"
+
+
+def rows_like(needed: int, rows: int, positives: int) -> str:
+    """`9,660 rows (966 positives)` with `positives` of `rows`; just `9,660 rows` when there are none."""
+    with_positives = f" ({round(needed * positives / rows):,} positives)" if positives and rows else ""
+    return f"{needed:,} rows{with_positives}"
+
+
 def signed(value: float, digits: int) -> str:
     """The number without the `-0.0000` that rounding leaves."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0.0 else text
+
+
+def amount(p_value: float) -> str:
+    """A p-value in a sentence: `p = 0.0031`, and `p < 0.0001` below that."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
 
 
 def decimals(*values: float) -> int:

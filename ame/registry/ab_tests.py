@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ame.registry.ab_test_numbers import as_metrics, to_numbers
 from ame.registry.registry import Registry, now_text
 from ame.registry.versions import AB_TEST_TAG, HOLDER_TAG, Version, ab_test_tag
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
 
 __all__ = [
     "ABTestRecord",
@@ -24,18 +25,9 @@ __all__ = [
     "to_recorded",
 ]
 
-#: Name of a number in `ab_test.json` -> its suffix as a metric of the run.
-_NUMBERS = {
-    "champion": "champion",
-    "challenger": "challenger",
-    "difference": "difference",
-    "stdError": "std_error",
-    "statistic": "statistic",
-    "pValue": "p_value",
-    "lowerBound": "lower_bound",
-    "mde": "mde",
-    "rowsNeeded": "rows_needed",
-}
+#: What MLflow takes of a param and of a tag.
+_LONGEST_PARAM, _LONGEST_TAG = 6000, 8000
+_PARAMS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +37,11 @@ class ABTestRecord:
     Attributes:
         key: of the decision: versions, gate, holdout. One key is decided once.
         result: the gate's JSON, with `decision`, `why` and `metrics`.
-        params: further settings to show in MLflow, as text.
+        params: further settings to show in MLflow, as text; of a long one its beginning is kept, so what
+            must be whole belongs into a file, too.
+        tags: further ones to find it by.
         holdout: name and digest of the data.
+        training: the same of the training rows, where these are known.
         files: artifacts by name; `figures/...` goes into that folder.
     """
 
@@ -59,6 +54,8 @@ class ABTestRecord:
     holdout: tuple[str, str]
     summary: str
     files: Mapping[str, Path]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    training: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +86,7 @@ class Recorded:
 
 def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
     """Write a test to MLflow; the run counts once it is FINISHED, which is the last thing written."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
+    from mlflow.entities import LoggedModelInput, Metric, Param, RunTag
 
     client = registry.client
     model, new, old = record.challenger.model, record.challenger.number, record.champion.number
@@ -105,24 +102,26 @@ def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
         "ame.decision_key": record.key,
         "ame.decision": decision,
         "ame.why": why,
+        **record.tags,
         HOLDER_TAG: record.holder,
     }
     # With its holder from the start on, so that a run that a kill leaves open is known for what it is.
     run = client.create_run(experiment, run_name=tags["mlflow.runName"], tags={HOLDER_TAG: record.holder})
     run_id, now = run.info.run_id, run.info.start_time
-    numbers = _as_metrics(record.result["metrics"])
+    numbers = as_metrics(record.result)
+    params = [Param(name, value[:_LONGEST_PARAM]) for name, value in record.params.items()]
     client.log_batch(
         run_id,
         metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
-        params=[Param(name, value[:6000]) for name, value in record.params.items()],
-        tags=[RunTag(name, value[:8000]) for name, value in tags.items()],
+        params=params[:_PARAMS_AT_ONCE],
+        tags=[RunTag(name, value[:_LONGEST_TAG]) for name, value in tags.items()],
     )
-    name, digest = record.holdout
-    data = Dataset(name, digest[:36], "local", json.dumps({"sha256": digest}))
+    for first in range(_PARAMS_AT_ONCE, len(params), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=params[first : first + _PARAMS_AT_ONCE])
     logged = [v.logged_model for v in (record.champion, record.challenger) if v.logged_model]
     client.log_inputs(
         run_id,
-        datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "ab_test")])],
+        datasets=list(_datasets(record)),
         models=[LoggedModelInput(model_id) for model_id in logged],
     )
     for artifact, path in record.files.items():
@@ -133,6 +132,20 @@ def record_ab_test(registry: Registry, record: ABTestRecord) -> Recorded:
     client.set_tag(run_id, "ame.decided_at", now_text())
     client.set_terminated(run_id, status="FINISHED")
     return to_recorded(client.get_run(run_id))
+
+
+def _datasets(record: ABTestRecord) -> Iterator[DatasetInput]:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    counted = {name: record.result.get(name) for name in ("rows", "positives")}
+    profile = json.dumps({f"num_{name}": count for name, count in counted.items()})
+    rows: list[tuple[str, tuple[str, str], str | None]] = [("ab_test", record.holdout, profile)]
+    if record.training is not None:
+        rows.append(("training", record.training, None))
+    for context, (name, digest), told in rows:
+        # MLflow has room for 36 characters of a digest; the whole one stands in the source.
+        data = Dataset(name, digest[:36], "local", json.dumps({"sha256": digest}), profile=told)
+        yield DatasetInput(data, [InputTag("mlflow.data.context", context)])
 
 
 def find_ab_test(registry: Registry, model: str, key: str) -> Recorded | None:
@@ -176,20 +189,7 @@ def rolled_back_twin(registry: Registry, model: str, test: Recorded) -> Version 
 
 
 def to_recorded(run: Run) -> Recorded:
-    tags, metrics = run.data.tags, run.data.metrics
-    named: dict[str, dict[str, Any]] = {}
-    back = {suffix: name for name, suffix in _NUMBERS.items()}
-    for full, value in metrics.items():
-        metric, _, suffix = full.rpartition(".")
-        if suffix in back:
-            named.setdefault(metric, {})[back[suffix]] = value
-    for metric, numbers in named.items():
-        low, high = metrics.get(f"{metric}.interval_low"), metrics.get(f"{metric}.interval_high")
-        numbers["interval"] = [low, high] if low is not None and high is not None else None
-        for name in _NUMBERS:
-            numbers.setdefault(name, None)
-        if numbers["rowsNeeded"] is not None:
-            numbers["rowsNeeded"] = int(numbers["rowsNeeded"])
+    tags = run.data.tags
     return Recorded(
         run_id=run.info.run_id,
         experiment_id=run.info.experiment_id,
@@ -197,7 +197,7 @@ def to_recorded(run: Run) -> Recorded:
         why=tags.get("ame.why", ""),
         champion=tags.get("ame.champion", ""),
         challenger=tags.get("ame.challenger", ""),
-        metrics=named,
+        metrics=to_numbers(run.data.metrics),
         artifacts=run.info.artifact_uri or "",
         key=tags.get("ame.decision_key", ""),
         digests={
@@ -211,17 +211,6 @@ def to_recorded(run: Run) -> Recorded:
             if f"{role}_scores_sha256" in run.data.params
         },
     )
-
-
-def _as_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for metric, found in metrics.items():
-        for name, suffix in _NUMBERS.items():
-            if found.get(name) is not None:
-                numbers[f"{metric}.{suffix}"] = float(found[name])
-        if found.get("interval") and None not in found["interval"]:
-            numbers[f"{metric}.interval_low"], numbers[f"{metric}.interval_high"] = found["interval"]
-    return numbers
 
 
 def _experiment_name(model: str) -> str:

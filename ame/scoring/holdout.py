@@ -46,6 +46,7 @@ class Holdout:
         digest: SHA-256 of the files' names and contents.
         columns: in the files' order.
         where: of the section that names it.
+        kind: what a diagnosis calls it: the holdout, or the training rows.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Holdout:
     where: Where
     _source: str
     _data: ds.Dataset
+    kind: str = "holdout"
+
+    @property
+    def dataset(self) -> ds.Dataset:
+        """All rows and columns, for whoever reads them in their own way."""
+        return self._data
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The Arrow types of columns."""
@@ -66,7 +73,7 @@ class Holdout:
             Refused: AME-E401, when a value does not have the type of its column.
         """
         schema = self.schema(columns)
-        with _readable(self.name, self.where, self._source):
+        with _readable(f"{self.kind} '{self.name}'", self.where, self._source):
             for batch in self._data.to_batches(
                 columns=list(columns), use_threads=False, batch_readahead=2, fragment_readahead=1
             ):
@@ -97,14 +104,14 @@ class Holdout:
                 Diagnosis(
                     code="AME-E402",
                     where=where,
-                    what=f"the holdout '{self.name}' has no column "
+                    what=f"the {self.kind} '{self.name}' has no column "
                     f"{', '.join(map(repr, missing))}, {what_for}.",
                     why=f"Its columns: {', '.join(self.columns)}.",
                 )
             )
 
 
-def open_holdout(path: Path, name: str, where: Where) -> Holdout:
+def open_holdout(path: Path, name: str, where: Where, kind: str = "holdout") -> Holdout:
     """Open a file or a folder of files of one format.
 
     A folder's files are taken in the order of their paths, without those that, or whose folders, begin
@@ -113,7 +120,7 @@ def open_holdout(path: Path, name: str, where: Where) -> Holdout:
     Raises:
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
-    with _readable(name, where, path.name):
+    with _readable(f"{kind} '{name}'", where, path.name):
         if not path.exists():
             raise ValueError("It does not exist")
         files = [path] if not path.is_dir() else [p for p in sorted(path.rglob("*")) if _is_data(p, path)]
@@ -123,13 +130,12 @@ def open_holdout(path: Path, name: str, where: Where) -> Holdout:
             raise ValueError("It is not a set of parquet files, nor one of CSV files")
         data = _dataset(files, form)
         digest = digest_of_folder(path if path.is_dir() else path.parent, files)
-    return Holdout(
-        name, hashlib.sha256(digest.encode()).hexdigest(), tuple(data.schema.names), where, path.name, data
-    )
+    digest = hashlib.sha256(digest.encode()).hexdigest()
+    return Holdout(name, digest, tuple(data.schema.names), where, path.name, data, kind)
 
 
 @contextlib.contextmanager
-def _readable(name: str, where: Where, source: str) -> Iterator[None]:
+def _readable(what: str, where: Where, source: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -138,7 +144,7 @@ def _readable(name: str, where: Where, source: str) -> Iterator[None]:
             Diagnosis(
                 code="AME-E401",
                 where=where,
-                what=f"the holdout '{name}' cannot be read from {source}.",
+                what=f"the {what} cannot be read from {source}.",
                 why=f"{reason.rstrip('.')}.",
                 fix="Name a parquet or CSV file, or a folder of such files.",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -12,17 +11,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from ame.diagnosis import Diagnosis, Refused
+from ame.gate.config import Task
 from ame.runtime import Environment, environment_from_lines, inherited_variables, run_command
 from ame.scoring import score
-from ame.scoring.holdout import Holdout
 
-__all__ = ["FetchedModel", "fetch_model", "join_scores", "score_digests", "score_model"]
+__all__ = ["FetchedModel", "fetch_model", "score_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +101,18 @@ def score_model(
     environment: Literal["model", "current"],
     work: Path,
     on_line: Callable[[str], None],
+    task: Task = "binary",
+    classes: Sequence[str | int | float | bool] = (),
     stop: Event | None = None,
 ) -> Path:
     """Score the rows of a parquet file; returns a parquet file with the column `score`.
 
+    It holds float64: the probability of the positive class or, in a regression, the predicted number. For
+    many classes it holds lists of float64, one probability a class.
+
     Args:
         features: the columns to give to the model; empty for all of the file.
+        classes: of which classes the probabilities are wanted, in this order; empty for the model's own.
 
     Raises:
         Refused: AME-E404 when the model fails, AME-E405 when it names no requirements, AME-E204 when its
@@ -125,6 +127,8 @@ def score_model(
                 "data": str(data),
                 "features": list(features) or None,
                 "output": str(output),
+                "task": task,
+                "classes": list(classes) or None,
             }
         )
     )
@@ -186,73 +190,3 @@ def _name(line: str) -> str:
     for end in "=<>!~;[@ ":
         name = name.split(end, 1)[0]
     return name.strip().lower().replace("_", "-")
-
-
-def join_scores(holdout: Holdout, columns: Sequence[str], scores: dict[str, Path], file: Path) -> int:
-    """One parquet file with `row`, the holdout's `columns`, and one column of scores for each model.
-
-    A column of the holdout that is called `row` itself stands for the row's number.
-
-    Args:
-        scores: by the column's name, for example champion and challenger.
-
-    Returns:
-        The number of rows.
-
-    Raises:
-        Refused: AME-E401, when the holdout has other rows than those that were scored.
-    """
-    rows = 0
-    answers = [_Answers(path) for path in scores.values()]
-    own = [] if "row" in columns else [("row", pa.int64())]
-    schema = pa.schema([*own, *holdout.schema(columns), *((n, pa.float64()) for n in scores)])
-    with pq.ParquetWriter(file, schema) as writer:
-        for batch in holdout.batches(columns):
-            numbers = [pa.array(np.arange(rows, rows + batch.num_rows)) for _ in own]
-            taken = [answer.take(batch.num_rows) for answer in answers]
-            rows += batch.num_rows
-            if any(len(some) != batch.num_rows for some in taken):
-                raise Refused(_changed(holdout))
-            writer.write_table(pa.Table.from_arrays([*numbers, *batch.columns, *taken], schema=schema))
-    if any(len(answer.take(1)) for answer in answers):
-        raise Refused(_changed(holdout))
-    return rows
-
-
-def score_digests(file: Path, names: Sequence[str]) -> dict[str, str]:
-    """SHA-256 over each column of scores in a joined file, a missing score as not a number.
-
-    Two versions with the same digest on the same holdout answer every row alike, bit by bit.
-    """
-    hashes = {name: hashlib.sha256() for name in names}
-    for batch in pq.ParquetFile(file).iter_batches(columns=list(names)):
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            numbers = column.to_numpy(zero_copy_only=False).astype("<f8")
-            hashes[name].update(numbers.tobytes())
-    return {name: found.hexdigest() for name, found in hashes.items()}
-
-
-class _Answers:
-    """The scores of one file, in order, as many at a time as are asked for."""
-
-    def __init__(self, file: Path) -> None:
-        opened = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-        self._batches = opened.iter_batches(columns=["score"])
-        self._rest = pa.chunked_array([], pa.float64())
-
-    def take(self, rows: int) -> pa.ChunkedArray:
-        """The next scores; fewer than asked for at the end."""
-        while len(self._rest) < rows and (batch := next(self._batches, None)) is not None:
-            self._rest = pa.chunked_array([*self._rest.chunks, batch.column(0)])
-        taken, self._rest = self._rest.slice(0, rows), self._rest.slice(rows)
-        return taken
-
-
-def _changed(holdout: Holdout) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E401",
-        where=holdout.where,
-        what=f"the holdout '{holdout.name}' has changed while it was scored.",
-        why="It has other rows now than those that the models have answered.",
-        fix="Leave the files alone while a command runs; then run it again.",
-    )

@@ -185,18 +185,24 @@ class AbTestSection:
     Attributes:
         data_set: name of a data set of this project; exactly one of it and `data_path` is given.
         data_path: a path relative to the project folder.
+        training_set, training_path: the rows that the models are trained on, named like the holdout; at
+            most one of them is given.
         features: the columns given to the models; empty means the model signature's inputs.
         gate: what the pure statistics read.
         scoring: `model` scores each version in the environment it was logged with, `current` in the
             one that runs ame-flows.
+        engine: where the gate's numbers are computed.
     """
 
     gate: ABTest
     where: Where
     data_set: str | None = None
     data_path: str | None = None
+    training_set: str | None = None
+    training_path: str | None = None
     features: tuple[str, ...] = ()
     scoring: Literal["model", "current"] = "model"
+    engine: Literal["auto", "local"] = "auto"
     resources: Resources = field(default_factory=Resources)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "TRAINING",
     "TRIGGERS",
     "VALIDATION",
+    "WITHHELD_DESIGNS",
     "WITHHELD_ENGINES",
     "WITHHELD_EXECUTORS",
     "WITHHELD_FIRST_VERSIONS",
@@ -45,6 +46,7 @@ def _keys(text: str) -> frozenset[str]:
 
 _SOURCE = "Tasks run from the folder that the file is in; leave it out."
 _SECRETS = "Set the variable in the environment that `ame run` is started in."
+_SPLIT = "For logged traffic, of which each row was answered by one model, use `ame ab-test --design split`."
 _TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 PROJECT = Shape(
@@ -119,14 +121,11 @@ VALIDATION = Shape(_keys("task thresholds"))
 THRESHOLD = Shape(_keys("min max"))
 AB_TEST = Shape(
     _keys(
-        "data label features entity primary guardrails metrics alpha power threshold minPositives scoring "
-        "resources engine"
+        "data training label task design features entity row time primary guardrails metrics slices "
+        "sliceMargin classes alpha power looks threshold quantile minPositives minSliceRows "
+        "minSlicePositives maxDuplicates maxOverlap scoring resources engine"
     ),
-    withheld={
-        "slices": "Only all rows together decide.",
-        "looks": "Each comparison spends the whole of alpha; replace the holdout after a promotion.",
-        "design": "Both models score the same rows.",
-    },
+    withheld=dict.fromkeys(("variant", "share", "sampleRatioAlpha"), _SPLIT),
 )
 AB_TEST_DATA = Shape(
     _keys("dataSet path"),
@@ -150,4 +149,5 @@ _BY_HAND = "promote by hand with `ame promote MODEL VERSION --reason TEXT`."
 WITHHELD_STRATEGIES = {"approval": f"Write `strategy: never` and {_BY_HAND}"}
 WITHHELD_FIRST_VERSIONS = {"approval": f"Write `firstVersion: never` and {_BY_HAND}"}
 WITHHELD_SCORING = {"training": "Write `environment: model`."}
+WITHHELD_DESIGNS = {"split": _SPLIT}
 WITHHELD_ENGINES = {"spark": "Write `engine: local`, which reads the scores in batches."}

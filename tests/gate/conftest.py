@@ -3,16 +3,19 @@ mu * label + sqrt(rho) * shared noise + sqrt(1 - rho) * own noise, turned into t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ame.gate.table import ScoredRows
+from ame.gate import ABTest, MetricResult
+from ame.gate.table import ScoredRows, open_scores
 
 Simulate: TypeAlias = Callable[..., ScoredRows]
+Table: TypeAlias = Callable[[ScoredRows], pa.Table]
+Measured: TypeAlias = Callable[[ABTest, ScoredRows], Mapping[str, MetricResult]]
 
 
 def _probability(score: np.ndarray, mu: float, share: float) -> np.ndarray:
@@ -49,7 +52,7 @@ def _simulate(
         if grid:
             score = np.round(score / grid) * grid
         scores.append(_probability(score, strength, share))
-    return ScoredRows(label, *scores, entity, entities)
+    return ScoredRows(label, *scores, None if entity is None else entity.astype(np.uint64))
 
 
 def _upper(share: float) -> float:
@@ -63,10 +66,24 @@ def simulate() -> Simulate:
     return _simulate
 
 
+def _table(rows: ScoredRows) -> pa.Table:
+    columns = {"late": rows.label, "champion": rows.champion, "challenger": rows.challenger}
+    columns |= rows.slices
+    return pa.table(columns if rows.entity is None else {**columns, "tail": rows.entity})
+
+
 @pytest.fixture
-def table() -> Callable[[ScoredRows], pa.Table]:
-    def make(rows: ScoredRows) -> pa.Table:
-        columns = {"late": rows.label, "champion": rows.champion, "challenger": rows.challenger}
-        return pa.table(columns if rows.entity is None else {**columns, "tail": rows.entity})
+def table() -> Table:
+    return _table
+
+
+@pytest.fixture
+def measured() -> Measured:
+    """Every metric of the configuration on rows, without the checks and the decision."""
+    from ame.gate.engines.local import measure
+    from ame.gate.estimates import metric_results
+
+    def make(config: ABTest, rows: ScoredRows) -> Mapping[str, MetricResult]:
+        return metric_results(config, measure(config, open_scores(config, _table(rows)), None).total)
 
     return make

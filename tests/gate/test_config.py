@@ -18,12 +18,44 @@ from ame.gate.config import problems
     ("config", "message"),
     [
         (
-            ABTest(label="late", primary=Margin("roc_auk"), metrics=("f1",)),
+            ABTest(label="late", primary=Margin("roc_auk"), metrics=("f2", "rmse")),
             (
                 "AME-E501 The A/B test names the metric 'roc_auk', which does not exist. Known metrics: "
-                "roc_auc, log_loss, brier, accuracy. Did you mean 'roc_auc'?\n"
-                "AME-E501 The A/B test names the metric 'f1', which does not exist. Known metrics: roc_auc, "
-                "log_loss, brier, accuracy."
+                "roc_auc, average_precision, log_loss, brier, accuracy, f1, precision, recall. Did you mean "
+                "'roc_auc'?\n"
+                "AME-E501 The A/B test names the metric 'f2', which does not exist. Known metrics: roc_auc, "
+                "average_precision, log_loss, brier, accuracy, f1, precision, recall.\n"
+                "AME-E507 The A/B test names the metric 'rmse', which a binary test of the paired design "
+                "does not have. It has: roc_auc, average_precision, log_loss, brier, accuracy, f1, "
+                "precision, recall. Name another metric, or set the task."
+            ),
+        ),
+        (
+            ABTest(label="late", task="binry", design="split", primary=Margin("roc_auc", -1)),
+            (
+                "AME-E508 The A/B test's task is 'binry', which does not exist. Known: binary, multiclass, "
+                "regression. Did you mean 'binary'?"
+            ),
+        ),
+        (
+            ABTest(label="late", task="regression", primary=Margin("mean")),
+            (
+                "AME-E507 The A/B test names the metric 'mean', which a regression test of the paired design "
+                "does not have. It has: mae, mse, rmse, r2, pinball. Name another metric, or set the task."
+            ),
+        ),
+        (
+            ABTest(label="late", task="multiclass", classes=("a", "b", "a")),
+            (
+                "AME-E509 The A/B test's classes are a, b, a, which cannot be. 'a' is there more than once. "
+                "Name each class once, in the order of the scores."
+            ),
+        ),
+        (
+            ABTest(label="late", classes=("a", "b")),
+            (
+                "AME-E509 The A/B test's classes are a, b, which cannot be. Only a multiclass test has them. "
+                "Name each class once, in the order of the scores."
             ),
         ),
         (
@@ -55,14 +87,12 @@ from ame.gate.config import problems
             ),
         ),
         (
-            ABTest(label="champion", entity="challenger"),
-            (
-                "AME-E506 The A/B test uses the column 'champion' for two things. The label, the entity and "
-                "the scores 'champion' and 'challenger' are four columns. Name another column, or rename the "
-                "one in the data.\n"
-                "AME-E506 The A/B test uses the column 'challenger' for two things. The label, the entity "
-                "and the scores 'champion' and 'challenger' are four columns. Name another column, or rename "
-                "the one in the data."
+            ABTest(label="champion", entity="challenger", row="id", time="champion", slices=("late", "id")),
+            "\n".join(
+                f"AME-E506 The A/B test uses the column '{column}' for two things. The label, the entity, the "
+                "row and 'champion' and 'challenger' are columns of their own, and neither the label nor a "
+                "score is a time or makes slices. Name another column, or rename the one in the data."
+                for column in ("champion", "challenger")
             ),
         ),
     ],
@@ -74,8 +104,49 @@ def test_all_problems_are_refused_at_once(config: ABTest, message: str) -> None:
     assert str(refused.value) == message
 
 
-def test_a_sound_configuration_has_no_problems() -> None:
-    assert problems(ABTest(label="late", guardrails=(Margin("brier", 0.0),), metrics=("roc_auc",))) == ()
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"quantile": 1.0}, "quantile is 1.0, which must be above 0 and below 1"),
+        ({"share": 0.0}, "share is 0.0, which must be above 0 and below 1"),
+        ({"sample_ratio_alpha": 0.0}, "sample_ratio_alpha is 0.0, which must be above 0 and below 1"),
+        ({"max_duplicates": 1.1}, "max_duplicates is 1.1, which must be at least 0 and at most 1"),
+        ({"max_overlap": float("nan")}, "max_overlap is nan, which must be at least 0 and at most 1"),
+        ({"min_slice_rows": 1}, "min_slice_rows is 1, which must be at least 2"),
+        ({"min_slice_positives": 0}, "min_slice_positives is 0, which must be at least 2"),
+        ({"looks": 0}, "looks is 0, which must be a whole number, at least 1"),
+        ({"looks": 1.5}, "looks is 1.5, which must be a whole number, at least 1"),
+        ({"slice_margin": -0.1}, "slice_margin is -0.1, which must be at least 0 and finite"),
+    ],
+)
+def test_every_number_has_a_range(numbers: dict[str, float], message: str) -> None:
+    (problem,) = problems(ABTest(label="late", **numbers))
+
+    assert str(problem) == f"AME-E503 The A/B test's {message}. Change the number."
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ABTest(label="late", guardrails=(Margin("brier", 0.0),), metrics=("roc_auc",)),
+        ABTest(label="late", entity="tail", row="id", time="day", slices=("tail", "day", "origin"), looks=30),
+        ABTest(label="kind", task="multiclass", classes=("a", "b", "c")),
+        ABTest(label="price", task="regression", metrics=("r2", "pinball")),
+        ABTest(label="bought", design="split", metrics=("log_loss",)),
+    ],
+    ids=["binary", "all columns", "multiclass", "regression", "split"],
+)
+def test_a_sound_configuration_has_no_problems(config: ABTest) -> None:
+    assert problems(config) == ()
+
+
+def test_an_engine_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        run_ab_test(ABTest(label="late"), pa.table({}), engine="sparc")
+
+    assert str(refused.value) == (
+        "AME-E508 The A/B test's engine is 'sparc', which does not exist. Known: auto, local."
+    )
 
 
 def test_reading_the_configuration_imports_nothing_heavy() -> None:

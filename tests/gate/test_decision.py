@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from ame.gate import ABTest, Margin, MetricResult
+from ame.gate import ABTest, Margin, MetricResult, SliceResult
+from ame.gate.config import LOSSES
 from ame.gate.decision import decide
+from ame.gate.result import Evenness, Systematic
 
 Z95, POWER80 = 1.6448536269514722, 0.8416212335729143
 
@@ -13,7 +18,7 @@ Z95, POWER80 = 1.6448536269514722, 0.8416212335729143
 def metric(
     name: str, champion: float, challenger: float, error: float, margin: float, role: str
 ) -> MetricResult:
-    difference = champion - challenger if name in {"log_loss", "brier"} else challenger - champion
+    difference = champion - challenger if name in LOSSES else challenger - champion
     beyond = difference - margin if role == "primary" else difference + margin
     reach = (Z95 + POWER80) * error
     return MetricResult(
@@ -194,3 +199,124 @@ def test_less_loss_is_better(challenger: float, decision: str, why: str) -> None
     config = ABTest(label="late", primary=Margin("log_loss", 0.001))
 
     assert decide(config, metrics, 1000, 100) == (decision, why)
+
+
+GAIN = metric("roc_auc", 0.6250, 0.6710, 0.0029, 0.002, "primary")
+GAINED = "ROC AUC rose by 0.0460 (0.6250 -> 0.6710); the one-sided 95 % lower bound 0.0412 is above the margin 0.0020"
+LOSS = metric("roc_auc", 0.7000, 0.6800, 0.005, 0.002, "primary")
+LOST = "ROC AUC fell by 0.0200 (0.7000 -> 0.6800); the one-sided 95 % upper bound -0.0118 is below the margin 0.0020"
+TEST = ABTest(label="late", primary=Margin("roc_auc", 0.002), slices=("origin",))
+
+
+def harmed(value: str, difference: float, adjusted: float) -> SliceResult:
+    return SliceResult(
+        column="origin",
+        value=value,
+        rows=1234,
+        positives=300,
+        difference=difference,
+        adjusted_p_value=adjusted,
+        judged=True,
+        harmed=adjusted <= 0.05,
+    )
+
+
+def test_a_harmed_slice_is_named_and_the_challenger_rejected() -> None:
+    slices = [harmed("JFK", -0.031, 0.0031), harmed("LGA", 0.01, 1.0)]
+
+    assert decide(TEST, {"roc_auc": GAIN}, 1000, 100, slices=slices) == (
+        "reject",
+        (
+            "The challenger harms the slice origin = JFK (ROC AUC worse by 0.0310; 1,234 rows, p = 0.0031 after "
+            f"Holm's correction). {GAINED}, which does not make up for it."
+        ),
+    )
+
+
+def test_a_challenger_that_is_worse_on_all_rows_is_rejected_for_that_first() -> None:
+    slices = [harmed("JFK", -0.031, 0.0031)]
+
+    assert decide(TEST, {"roc_auc": LOSS}, 1000, 100, slices=slices) == (
+        "reject",
+        (
+            f"{LOST}. The challenger harms the slice origin = JFK (ROC AUC worse by 0.0310; 1,234 rows, "
+            "p = 0.0031 after Holm's correction)."
+        ),
+    )
+
+
+def test_many_harmed_slices_are_counted_the_surest_first() -> None:
+    slices = [harmed(name, -0.03, p) for name, p in (("A", 0.04), ("B", 1e-6), ("C", 0.03), ("D", 0.02))]
+    config = replace(TEST, slice_margin=0.005)
+
+    decision, why = decide(config, {"roc_auc": GAIN}, 1000, 100, slices=slices)
+
+    assert decision == "reject"
+    assert why.startswith(
+        "The challenger harms the slices origin = B (ROC AUC worse by 0.0300, 0.0050 is allowed; 1,234 rows, "
+        "p < 0.0001 after Holm's correction), origin = D ("
+    )
+    assert ") and 1 more. ROC AUC rose" in why
+
+
+def test_slices_without_harm_change_nothing() -> None:
+    slices = [harmed("JFK", -0.031, 0.06)]
+
+    assert decide(TEST, {"roc_auc": GAIN}, 1000, 100, slices=slices) == ("promote", f"{GAINED}.")
+
+
+def test_a_gain_that_the_mix_of_slices_explains_is_not_promoted() -> None:
+    found = Evenness(
+        column="origin",
+        slices=3,
+        q=9.0,
+        p_value=0.01,
+        i_squared=0.7,
+        standardised=-0.001,
+        interval=(-0.004, 0.002),
+        reversed=True,
+    )
+
+    assert decide(TEST, {"roc_auc": GAIN}, 1000, 100, systematic=Systematic(evenness=(found,))) == (
+        "inconclusive",
+        (
+            f"{GAINED}, but the mix of 'origin' may explain it: with each value weighted by its rows the "
+            "difference is -0.0010 (95 % interval -0.0040 to 0.0020). Look at its slices one by one."
+        ),
+    )
+    even = Systematic(evenness=(replace(found, reversed=False),))
+    assert decide(TEST, {"roc_auc": GAIN}, 1000, 100, systematic=even)[0] == "promote"
+
+
+def test_a_deciding_metric_without_a_value_is_invalid_and_a_reported_one_is_not() -> None:
+    nan = math.nan
+    lacking = replace(
+        metric("precision", 0.5, 0.5, 1.0, 0.01, "guardrail"),
+        difference=nan,
+        std_error=nan,
+        lower_bound=nan,
+        upper_bound=nan,
+        undefined="The challenger predicts no row positive.",
+    )
+    guarded = replace(TEST, guardrails=(Margin("precision", 0.01),))
+
+    assert decide(guarded, {"roc_auc": GAIN, "precision": lacking}, 1000, 100) == (
+        "invalid",
+        "The guardrail precision has no value. The challenger predicts no row positive.",
+    )
+    reported = {"roc_auc": GAIN, "precision": replace(lacking, role="reported", margin=None)}
+    assert decide(TEST, reported, 1000, 100)[0] == "promote"
+
+
+def test_a_regression_counts_rows_only() -> None:
+    found = metric("rmse", 12.5, 12.4, 0.1, 0.0, "primary")
+    config = ABTest(label="price", task="regression", primary=Margin("rmse"))
+
+    assert decide(config, {"rmse": found}, 1000, 0) == (
+        "inconclusive",
+        (
+            "Root mean squared error fell by 0.1000 (12.5000 -> 12.4000); the margin 0.0000 lies between the "
+            "one-sided 95 % bounds -0.0645 and 0.2645. These rows detect a difference of 0.2486 with 80 % "
+            "power; a difference as large as the observed one needs about 6,183 rows."
+        ),
+    )

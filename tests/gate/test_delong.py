@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ame.gate.delong import auc_and_influence, placements, rank
-from ame.gate.inference import paired_std_error
+from ame.gate.delong import paired_delong, placements
+from ame.gate.order import dense, keys, rank
 
 
 def by_definition(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,16 +41,34 @@ def test_areas_and_error_follow_the_definition(kind: str, n: int) -> None:
     label[:4] = [True, True, False, False]
     champion, challenger = scores(kind, draw, n), scores(kind, draw, n)
 
-    first, second, influence = auc_and_influence(label, champion, challenger)
+    areas = paired_delong(label, champion, challenger)
 
     (v10_a, v01_a), (v10_b, v01_b) = by_definition(label, champion), by_definition(label, challenger)
-    assert first == pytest.approx(v10_a.mean(), abs=1e-14)
-    assert second == pytest.approx(v10_b.mean(), abs=1e-14)
+    assert areas.champion == pytest.approx(v10_a.mean(), abs=1e-14)
+    assert areas.challenger == pytest.approx(v10_b.mean(), abs=1e-14)
     variance = (v10_b - v10_a).var(ddof=1) / label.sum() + (v01_b - v01_a).var(ddof=1) / (~label).sum()
-    assert paired_std_error(influence, label) == pytest.approx(np.sqrt(variance), rel=1e-10)
-    m, k = label.sum(), (~label).sum()
-    assert influence[label] == pytest.approx(n / m * (v10_b - v10_a - (second - first)), abs=1e-11)
-    assert influence[~label] == pytest.approx(n / k * (v01_b - v01_a - (second - first)), abs=1e-11)
+    assert areas.std_error == pytest.approx(np.sqrt(variance), rel=1e-10)
+
+
+def test_identical_scores_have_no_error() -> None:
+    draw = np.random.default_rng(1)
+    label, score = draw.random(500) < 0.3, draw.random(500)
+
+    areas = paired_delong(label, score, score.copy())
+
+    assert areas.champion == areas.challenger
+    assert areas.std_error == 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dense_codes_are_those_of_numpy(kind: str) -> None:
+    score = scores(kind, np.random.default_rng(9), 5000)
+
+    found = dense(keys(score))
+
+    values, codes = np.unique(score, return_inverse=True)
+    assert np.array_equal(found.codes, codes)
+    assert np.array_equal(found.values.view(np.float64), values + 0.0)
 
 
 def test_scores_that_agree_in_their_leading_bits_are_put_in_order() -> None:
@@ -75,9 +93,9 @@ def test_counts_do_not_overflow_32_bits() -> None:
     label = np.arange(n) % 2 == 0
     score = np.where(label, 0.9, 0.1)
 
-    champion, challenger, _ = auc_and_influence(label, score, 1.0 - score)
+    areas = paired_delong(label, score, 1.0 - score)
 
-    assert (champion, challenger) == (1.0, 0.0)
+    assert (areas.champion, areas.challenger) == (1.0, 0.0)
 
 
 def test_placements_are_whole_numbers_of_half_pairs() -> None:

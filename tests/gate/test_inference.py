@@ -6,18 +6,20 @@ import math
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
+from ame.gate import ABTest, Margin
+from ame.gate.estimates import metric_results
 from ame.gate.inference import (
     Estimate,
     clustered_std_error,
     discordant_estimate,
-    effective_entities,
-    entities_in_smaller_class,
+    even_groups,
     mcnemar_mid_p,
     minimum_detectable_effect,
-    paired_std_error,
     rows_needed,
 )
+from ame.gate.summary import GroupSummary, MetricSummary
 
 SLEEP = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]) - np.array(
     [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
@@ -27,7 +29,7 @@ SLEEP = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]) - np.ar
 def test_students_sleep_data() -> None:
     """R: t.test(extra ~ group, paired = TRUE)."""
     mean = SLEEP.mean()
-    estimate = Estimate(mean, paired_std_error(SLEEP - mean), df=9)
+    estimate = Estimate(mean, SLEEP.std(ddof=1) / math.sqrt(10), df=9)
 
     assert estimate.statistic == pytest.approx(-4.0621, abs=5e-5)
     assert estimate.p_value == pytest.approx(0.002833, abs=5e-7)
@@ -79,25 +81,25 @@ def test_errors_by_entity_are_those_of_the_sums() -> None:
     influence -= influence.mean()
     sums = [influence[entity == code].sum() for code in range(7)]
 
-    error = clustered_std_error(influence, entity, 7)
+    error = clustered_std_error(np.array(sums), 7, 90)
 
     assert error == pytest.approx(math.sqrt(7 / 6 * sum(s * s for s in sums)) / 90, rel=1e-12)
 
 
 def test_entities_of_one_row_are_independent_rows() -> None:
     influence = SLEEP - SLEEP.mean()
-    assert clustered_std_error(influence, np.arange(10), 10) == pytest.approx(paired_std_error(influence))
+    assert clustered_std_error(influence, 10, 10) == pytest.approx(SLEEP.std(ddof=1) / math.sqrt(10))
 
 
-def test_one_large_entity_counts_for_little_more_than_one() -> None:
-    sizes = np.repeat(np.arange(101), [900, *[1] * 100])
-    assert effective_entities(sizes, 101) == pytest.approx(1000**2 / (900**2 + 100))
-    assert effective_entities(np.arange(50), 50) == pytest.approx(50)
+def test_uneven_groups_count_for_fewer() -> None:
+    assert even_groups(np.random.default_rng(1).normal(size=100_000)) == pytest.approx(100_000, rel=0.03)
+    assert even_groups(np.array([1000.0, *np.ones(99)])) == pytest.approx(3.0, rel=0.01)
+    assert even_groups(np.array([3e200, 4e200])) == pytest.approx(3 * 25**2 / (9**2 + 16**2))
+    assert even_groups(np.zeros(5)) == math.inf
 
 
-def test_entities_that_hold_the_rarer_class() -> None:
-    label = np.array([True, True, False, False, False])
-    assert entities_in_smaller_class(label, np.array([0, 0, 0, 1, 2]), 3) == 1
+def test_one_entity_has_no_error() -> None:
+    assert math.isnan(clustered_std_error(np.zeros(1), 1, 10))
 
 
 def test_neither_difference_nor_variation_is_a_tie_and_difference_without_variation_is_degenerate() -> None:
@@ -120,3 +122,101 @@ def test_power_of_the_normal_distribution() -> None:
     assert rows_needed(estimate, 1000, 0.05, 0.8, 0.008) == math.ceil(1000 * (2.4864748605 * 0.5) ** 2)
     assert rows_needed(estimate, 1000, 0.05, 0.8, 0.0) is None
     assert rows_needed(estimate, 1000, 0.05, 0.8, -0.001) is None
+
+
+def test_rows_that_nobody_can_collect_are_not_named() -> None:
+    assert rows_needed(Estimate(1e-12, 0.1), 1000, 0.05, 0.8, 1e-12) is None
+    assert rows_needed(Estimate(1e-300, 1e300), 1000, 0.05, 0.8, 1e-300) is None
+
+
+def found(difference: float = 0.02, error: float = 0.01, **more: object) -> MetricSummary:
+    return MetricSummary(0.7, 0.7 + difference, difference, error, np.zeros(1), **more)
+
+
+def group(metric: str, summary: MetricSummary, **more: object) -> GroupSummary:
+    sizes = {"rows": 2000, "positives": 400, "fewest": 400, **more}
+    return GroupSummary(metrics={metric: summary}, **sizes)
+
+
+def test_what_binning_may_have_moved_widens_every_bound() -> None:
+    config = ABTest(label="late", primary=Margin("roc_auc", 0.002))
+    exact = metric_results(config, group("roc_auc", found()))["roc_auc"]
+    binned = metric_results(config, group("roc_auc", found(error_bound=0.003)))["roc_auc"]
+
+    assert binned.lower_bound == pytest.approx(exact.lower_bound - 0.003)
+    assert binned.upper_bound == pytest.approx(exact.upper_bound + 0.003)
+    assert binned.interval == pytest.approx((exact.interval[0] - 0.003, exact.interval[1] + 0.003))
+    assert binned.mde == pytest.approx(exact.mde + 0.003)
+    assert (binned.rows_needed, exact.rows_needed) == (
+        math.ceil(2000 * (2.4864748605 * 0.01 / 0.015) ** 2),
+        math.ceil(2000 * (2.4864748605 * 0.01 / 0.018) ** 2),
+    )
+    assert (binned.difference, binned.std_error, binned.error_bound) == (0.02, 0.01, 0.003)
+
+
+def test_errors_by_entity_have_a_degree_of_freedom_for_each_entity_that_tells_something() -> None:
+    config = ABTest(label="late", entity="tail", primary=Margin("log_loss"))
+    sums = np.array([3.0, -3.0] * 50)
+    summed = MetricSummary(0.7, 0.72, 0.02, 0.01, sums)
+    entities = {"entities": 100, "effective_entities": 90.0, "clustered": True}
+    many = metric_results(config, group("log_loss", summed, fewest_entities=50, **entities))["log_loss"]
+    few = metric_results(config, group("log_loss", summed, fewest_entities=49, **entities))["log_loss"]
+
+    assert many.std_error == pytest.approx(math.sqrt(100 / 99 * 900) / 2000)
+    assert many.design_effect == pytest.approx((many.std_error / 0.01) ** 2)
+    assert many.method == "paired t, by entity (cluster-robust), t with 99 df"
+    assert few.method == "paired t, by entity (cluster-robust), t with 48 df"
+    assert few.lower_bound < many.lower_bound
+
+
+@pytest.mark.parametrize(
+    ("metric", "method"),
+    [
+        ("log_loss", "paired t"),
+        ("accuracy", "paired t"),
+        ("f1_macro", "delta method, t with 29 df (30 rows in the smallest class)"),
+        ("roc_auc_ovr", "paired DeLong, mean over the classes, t with 29 df (30 rows in the smallest class)"),
+    ],
+)
+def test_a_rare_class_costs_degrees_of_freedom_only_where_classes_count_alike(
+    metric: str, method: str
+) -> None:
+    config = ABTest(label="kind", task="multiclass", primary=Margin(metric))
+
+    result = metric_results(config, group(metric, found(), positives=0, fewest=30))[metric]
+
+    assert result.method == method
+
+
+@pytest.mark.parametrize(
+    ("summary", "why"),
+    [
+        (
+            MetricSummary(0.5, math.nan, math.nan, math.nan, np.empty(0), undefined="No row is predicted."),
+            "No row is predicted.",
+        ),
+        (found(math.inf, 0.1), "Its numbers are too large to be computed with."),
+        (found(0.1, math.nan), "Its numbers are too large to be computed with."),
+    ],
+)
+def test_a_metric_without_a_value_has_no_numbers(summary: MetricSummary, why: str) -> None:
+    config = ABTest(label="late", primary=Margin("f1", 0.1), metrics=("precision",))
+
+    results = metric_results(config, group("f1", summary))
+
+    assert results["f1"].undefined == why
+    assert results["f1"].rows_needed is None
+    numbers = (results["f1"].difference, results["f1"].lower_bound, results["f1"].p_value, results["f1"].mde)
+    assert all(math.isnan(number) for number in numbers)
+    assert (results["f1"].role, results["f1"].margin) == ("primary", 0.1)
+    assert results["precision"].undefined == "It was not measured on these rows."
+
+
+def test_the_error_by_entity_has_the_same_bits_with_any_number_of_threads() -> None:
+    sums = np.random.default_rng(0).normal(size=300_001)
+
+    def error(threads: int) -> float:
+        with threadpool_limits(threads):
+            return clustered_std_error(sums, sums.size, sums.size)
+
+    assert error(1) == error(2)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ame.gate.wording import confidence, decimals, signed
+from ame.gate import METRICS
+from ame.gate.wording import LABELS, amount, confidence, decimals, rows_like, signed
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,16 @@ def test_decimals_grow_until_numbers_that_differ_look_different() -> None:
 
 def test_a_negative_number_that_rounds_to_zero_has_no_sign() -> None:
     assert (signed(-0.00001, 4), signed(-0.00006, 4)) == ("0.0000", "-0.0001")
+
+
+def test_every_metric_has_a_name_in_sentences() -> None:
+    assert set(LABELS) == set(METRICS)
+
+
+def test_rows_are_counted_with_their_positives_where_there_are_any() -> None:
+    assert rows_like(9660, 1000, 100) == "9,660 rows (966 positives)"
+    assert rows_like(9660, 1000, 0) == "9,660 rows"
+
+
+def test_small_p_values_are_bounded() -> None:
+    assert (amount(0.00312), amount(1e-9)) == ("p = 0.0031", "p < 0.0001")

@@ -38,15 +38,25 @@ models:
       data: {dataSet: holdout}
       label: late
       features: [origin, carrier]
+      training: {path: data/flights.parquet}
       entity: tailnum
+      row: flight
+      time: date
       primary: {metric: brier, margin: 0.002}
       guardrails:
         - {metric: log_loss, margin: 0.005}
       metrics: [accuracy]
+      slices: [origin, carrier]
+      sliceMargin: 0.01
       alpha: 0.01
       power: 0.9
+      looks: 30
       threshold: 0.3
       minPositives: 50
+      minSliceRows: 300
+      minSlicePositives: 30
+      maxDuplicates: 0.02
+      maxOverlap: 0.001
       scoring: {environment: current}
       resources: {cpu: 2, memory: 8G}
       engine: local
@@ -103,16 +113,27 @@ def test_every_field_arrives_with_its_type(load):
             primary=Margin("brier", 0.002),
             guardrails=(Margin("log_loss", 0.005),),
             metrics=("accuracy",),
+            slices=("origin", "carrier"),
+            slice_margin=0.01,
             entity="tailnum",
+            row="flight",
+            time="date",
             alpha=0.01,
             power=0.9,
+            looks=30,
             threshold=0.3,
             min_positives=50,
+            min_slice_rows=300,
+            min_slice_positives=30,
+            max_duplicates=0.02,
+            max_overlap=0.001,
         ),
         where=Where("ame.yml", 14, 7),
         data_set="holdout",
+        training_path="data/flights.parquet",
         features=("origin", "carrier"),
         scoring="current",
+        engine="local",
         resources=Resources(cpu="2", memory="8G"),
     )
     assert model.promotion == Promotion(strategy="abTest", first_version="never", explicit=True)
@@ -127,7 +148,7 @@ def test_every_field_arrives_with_its_type(load):
     assert project.tasks["train"] == Task(
         name="train",
         executor=Executor(kind="pip", command="python train.py", python_version="3.10"),
-        where=Where("ame.yml", 38, 5),
+        where=Where("ame.yml", 48, 5),
         resources=Resources(cpu="500m", storage="30Gi", extended={"nvidia.com/gpu": "1"}),
         env={"MODE": "fast", "A": "b", "FLAG": "no"},
         data_sets=("flights", "holdout"),
@@ -137,10 +158,42 @@ def test_every_field_arrives_with_its_type(load):
     )
     assert project.tasks["validate"].executor == Executor(kind="custom", command="python validate.py")
     assert project.data_sets["flights"] == DataSet(
-        name="flights", path="data/flights", where=Where("ame.yml", 50, 5), size="1G"
+        name="flights", path="data/flights", where=Where("ame.yml", 60, 5), size="1G"
     )
     assert project.data_sets["holdout"].task == "holdout.task"
     assert [warning.code for warning in project.warnings] == ["AME-W104"]
+
+
+def test_classes_are_what_yaml_says_they_are(load):
+    gate = gate_of(load, "task: multiclass, classes: [0, '1', 2.5, true, yes, \"a b\"]")
+
+    assert gate.primary == Margin("log_loss")
+    assert [(type(each), each) for each in gate.classes] == [
+        (int, 0), (str, "1"), (float, 2.5), (bool, True), (str, "yes"), (str, "a b"),
+    ]  # fmt: skip
+
+
+def test_one_slice_needs_no_list_and_a_regression_has_its_own_first_metric(load):
+    gate = gate_of(load, "task: regression, slices: region, metrics: [pinball], quantile: 0.9")
+
+    assert gate == ABTest(
+        label="y",
+        task="regression",
+        primary=Margin("mae"),
+        metrics=("pinball",),
+        slices=("region",),
+        quantile=0.9,
+    )
+
+
+def test_the_file_says_nothing_that_the_gate_would_not_say_by_default(load):
+    assert gate_of(load, "") == ABTest(label="y")
+
+
+def gate_of(load, keys: str) -> ABTest:
+    section = f"data: {{path: h.csv}}, label: y, {keys}"
+    project = load(f"name: x\nmodels: [{{name: m, abTest: {{{section}}}}}]\n")
+    return project.models["m"].ab_test.gate
 
 
 def test_tasks_stand_in_the_order_of_the_file_with_inline_ones_among_them(load):

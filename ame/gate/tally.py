@@ -1,0 +1,93 @@
+"""What is counted while the rows of a paired test are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ame.gate.keys import Repeats, Sketch
+
+__all__ = ["MAX_SLICE_VALUES", "MODELS", "Tally"]
+
+#: The columns with what the two models answered.
+MODELS = ("champion", "challenger")
+
+#: More different values than this in a slice column are no slices.
+MAX_SLICE_VALUES = 100
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted while the rows were read.
+
+    Attributes:
+        rows: all rows.
+        wrong_types: column -> Arrow type, for columns that hold what they must not.
+        labels_missing: labels that are null or NaN.
+        labels_other: labels that are none of the classes, or not finite.
+        label_examples: up to three of the latter.
+        class_rows: int64, shape (classes,), rows by class; (2,) in a binary test, (0,) in a regression.
+        classes: probabilities in a row of multiclass scores; 0 before one was seen and in other tasks.
+        lengths: the different numbers of probabilities that were seen in a row.
+        unanswered: model -> rows without a score of that model, null or NaN.
+        answered_by_one: rows that have a score of one model only.
+        not_a_number: of the scores that are missing, how many are NaN.
+        out_of_range: model -> scores below 0 or above 1; rows with a negative probability, or not finite
+            predictions, in the other tasks.
+        not_summing: model -> rows whose probabilities do not sum to 1.
+        lowest, highest: model -> the least and the greatest score; of each class in a multiclass test.
+        same: whether both models gave every row exactly the same score.
+        entities_missing, keys_missing, times_missing: null or NaN.
+        times: the first and the last time; None before one was seen.
+        slice_values: slice column -> the texts of its codes.
+        sketch: of the rows' keys.
+        repeats: of the rows' keys.
+    """
+
+    rows: int = 0
+    wrong_types: dict[str, str] = field(default_factory=dict)
+    labels_missing: int = 0
+    labels_other: int = 0
+    label_examples: tuple[object, ...] = ()
+    class_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    classes: int = 0
+    lengths: set[int] = field(default_factory=set)
+    unanswered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
+    answered_by_one: int = 0
+    not_a_number: int = 0
+    out_of_range: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
+    not_summing: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
+    lowest: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    highest: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    same: bool = True
+    entities_missing: int = 0
+    keys_missing: int = 0
+    times_missing: int = 0
+    times: tuple[object, object] | None = None
+    slice_values: dict[str, list[str]] = field(default_factory=dict)
+    sketch: Sketch = field(default_factory=Sketch)
+    repeats: Repeats = field(default_factory=Repeats)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every value of every row so far can be used."""
+        counts = (self.labels_missing, self.labels_other, *self.unanswered.values())
+        counts += (*self.out_of_range.values(), *self.not_summing.values())
+        counts += (self.entities_missing, self.keys_missing, self.times_missing)
+        # Labels are places among the classes: with another number of scores they would point beyond.
+        other_classes = self.classes and not self.class_rows.size == self.classes > 1
+        lists = len(self.lengths) > 1 or other_classes
+        return not (self.wrong_types or any(counts) or lists or self.too_many_values)
+
+    @property
+    def too_many_values(self) -> list[str]:
+        """Slice columns with more than `MAX_SLICE_VALUES` different values."""
+        return [name for name, values in self.slice_values.items() if len(values) > MAX_SLICE_VALUES]
+
+    def note_other(self, count: int, examples: Sequence[object]) -> None:
+        """Count labels that are none of the classes."""
+        self.labels_other += count
+        self.label_examples = tuple(dict.fromkeys((*self.label_examples, *examples)))[:3]
