@@ -74,6 +74,8 @@ def _rows_together(config: ABTest, tally: Tally) -> Iterator[Check]:
     """Checks of the table as a whole, when each row by itself is in order."""
     if config.row is not None:
         yield _duplicates(config, tally)
+    else:
+        yield from _look_repeated(config, tally)
     if config.task != "regression":
         yield _classes(config, tally)
     yield _varying(config, tally)
@@ -100,6 +102,25 @@ def _duplicates(config: ABTest, tally: Tally) -> Check:
         + (", or name the column that tells rows apart as `row`." if config.row_is_content else "."),
         blocks=not config.row_is_content,
     )
+
+
+def _look_repeated(config: ABTest, tally: Tally) -> Iterator[Check]:
+    """A warning where rows without a key look like repetitions of each other.
+
+    Scores of a few values meet by chance. But where two rows that share the champion's score share all the
+    rest too, nearly always, the scores are not what brings them together.
+    """
+    repeated = tally.repeats.rows()
+    different, answers = tally.rows - repeated, tally.rows - tally.answers.rows()
+    if repeated > config.max_duplicates * tally.rows and answers >= 0.9 * different:
+        yield Check(
+            "duplicates",
+            False,
+            f"{repeated:,} of {tally.rows:,} rows ({100 * repeated / tally.rows:.3g} %) look like "
+            "repetitions: both scores, the label and all else that was read are those of another row. Name "
+            "the column that tells rows apart as `row`, or leave the repetitions out.",
+            blocks=False,
+        )
 
 
 def _classes(config: ABTest, tally: Tally) -> Check:

@@ -33,6 +33,7 @@ __all__ = [
 
 #: The slice of rows without a value.
 MISSING = "(missing)"
+EMPTY = "(empty)"
 
 #: Numbers of a larger size are no measurements, and their fourth powers are no numbers.
 LARGEST = 1e75
@@ -186,7 +187,14 @@ def text_values(column: pa.Array) -> tuple[NDArray[np.intp], list[str]]:
     lookup = np.zeros(len(values), dtype=np.intp)
     lookup[used] = np.arange(used.size)
     texts = values.take(pa.array(used)).cast(pa.string()).to_pylist()
-    return lookup[found], [MISSING if text is None else text or "(empty)" for text in texts]
+    return lookup[found], [_slice_name(text) for text in texts]
+
+
+def _slice_name(text: str | None) -> str:
+    """What no row says in words, and a text that says just that in quotation marks."""
+    if text is None:
+        return MISSING
+    return f"'{text}'" if text in {MISSING, EMPTY} else text or EMPTY
 
 
 def note_times(name: str, column: pa.Array, tally: Tally) -> None:

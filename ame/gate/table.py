@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ame.gate import columns
 from ame.gate.batches import Batches, Scores, open_batches
 from ame.gate.config import ABTest
-from ame.gate.keys import Hashes
+from ame.gate.keys import Hashes, combine64
 from ame.gate.tally import MODELS, Tally
 
 __all__ = ["MODELS", "Progress", "ScoredRows", "Scores", "Source", "Tally", "open_scores"]
@@ -131,13 +131,25 @@ def _read(config: ABTest, batch: pa.RecordBatch, tally: Tally, *, count: bool) -
         tally.repeats.add(keys)
     if config.time is not None and count:
         columns.note_times(config.time, batch.column(config.time), tally)
+    label = _label(config, batch.column(config.label), tally)
+    if config.row is None and count:
+        known = [_bits(champion), _bits(challenger), _bits(label)]
+        tally.repeats.add(combine64(known if entity is None else [*known, entity]))
+        tally.answers.add(combine64(known[:1]))
     return ScoredRows(
-        label=_label(config, batch.column(config.label), tally),
+        label=label,
         champion=champion,
         challenger=challenger,
         entity=entity,
         slices={name: columns.slice_codes(name, batch.column(name), tally) for name in config.slices},
     )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """The same 64 bits for equal numbers, or rows of numbers."""
+    if values.ndim == 2:
+        return combine64([_bits(column) for column in values.T])
+    return (values.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
 
 
 def _label(config: ABTest, column: pa.Array, tally: Tally) -> Labels:

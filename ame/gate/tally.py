@@ -44,7 +44,8 @@ class Tally:
         times: the first and the last time; None before one was seen.
         slice_values: slice column -> the texts of its codes.
         sketch: of the rows' keys.
-        repeats: of the rows' keys.
+        repeats: of the rows' keys; without a key, of all that was read of a row.
+        answers: of the champion's scores, where rows have no key.
     """
 
     rows: int = 0
@@ -70,6 +71,7 @@ class Tally:
     slice_values: dict[str, list[str]] = field(default_factory=dict)
     sketch: Sketch = field(default_factory=Sketch)
     repeats: Repeats = field(default_factory=Repeats)
+    answers: Repeats = field(default_factory=Repeats)
 
     @property
     def sound(self) -> bool:

@@ -823,3 +823,52 @@ def test_an_accuracy_that_no_row_changes_holds_as_a_guardrail_without_a_margin()
 
     assert result.metrics["accuracy"].difference == 0.0
     assert (result.decision, result.metrics["accuracy"].p_value) == ("promote", 1.0)
+
+
+REPEATED = (
+    "1,500 of 4,500 rows (33.3 %) look like repetitions: both scores, the label and all else that was read are "
+    "those of another row. Name the column that tells rows apart as `row`, or leave the repetitions out."
+)
+
+
+def test_rows_that_look_repeated_are_warned_of_without_a_key_but_not_scores_that_tie() -> None:
+    draw = np.random.default_rng(6)
+    late = draw.random(3000) < 0.3
+    scores = {name: 0.6 * draw.random(3000) + 0.3 * late for name in ("champion", "challenger")}
+    rows = pa.table({"late": late, **scores})
+    tied = pa.table({"late": late, **{name: values.round(1) for name, values in scores.items()}})
+    test = ABTest(label="late")
+
+    warnings = {
+        name: [check.detail for check in run_ab_test(test, table).checks if not check.passed]
+        for name, table in {
+            "once": rows,
+            "twice": pa.concat_tables([rows, rows.slice(0, 1500)]),
+            "ties": tied,
+        }.items()
+    }
+
+    assert warnings == {
+        "once": [],
+        "twice": [REPEATED],
+        "ties": [],
+    }
+
+
+def test_a_text_like_the_name_of_missing_values_is_a_slice_of_its_own() -> None:
+    draw = np.random.default_rng(6)
+    late = draw.random(1500) < 0.3
+    scores = {name: 0.6 * draw.random(1500) + 0.3 * late for name in ("champion", "challenger")}
+    places = [None] * 300 + ["(missing)"] * 300 + [""] * 300 + ["(empty)"] * 300 + ["EWR"] * 300
+
+    result = run_ab_test(
+        ABTest(label="late", slices=("place",)), pa.table({"late": late, "place": places, **scores})
+    )
+
+    assert {each.value for each in result.slices} == {
+        "(missing)",
+        "'(missing)'",
+        "(empty)",
+        "'(empty)'",
+        "EWR",
+    }
