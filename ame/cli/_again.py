@@ -18,25 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["differences", "fitted", "judge_again", "recorded_form"]
 
-#: Checks of the training rows, which are not stored with the scores.
-_OF_TRAINING = frozenset(
-    (
-        "training rows",
-        "holdout newer than training",
-        "rows not seen in training",
-        "entities in training",
-        "single-feature leak",
-        "columns of the training",
-        "drift",
-    )
-)
 _NOT_THERE = object()
 
 
 def fitted(gate: ABTest, recorded: ABTest) -> ABTest:
     """`gate` as it is asked of the stored table, whose rows' hashes and classes the recorded gate names."""
     classes = recorded.classes if gate.task == recorded.task == "multiclass" else ()
-    return replace(gate, row=gate.row or recorded.row, classes=gate.classes or classes)
+    row = gate if gate.row else recorded
+    return replace(gate, row=row.row, row_is_content=row.row_is_content, classes=gate.classes or classes)
 
 
 def judge_again(test: StoredTest, gate: ABTest) -> ABTestResult:
@@ -81,12 +70,12 @@ def _shown(value: object) -> object:
 
 def _training(told: Mapping[str, Any]) -> TrainingComparison | None:
     from ame.gate.result import Check
-    from ame.gate.training import TrainingComparison
+    from ame.gate.training import CHECKS, TrainingComparison
 
     checks = tuple(
         Check(each["name"], each["passed"], each["detail"], each.get("blocks", True))
         for each in told.get("checks") or ()
-        if each["name"] in _OF_TRAINING
+        if each["name"] in CHECKS
     )
     if not checks:
         return None

@@ -16,7 +16,7 @@ from ame.gate.drift import codes, numbers
 from ame.gate.result import Check
 from ame.gate.rows import Kind, kind_of
 
-__all__ = ["LEAK", "leak_check"]
+__all__ = ["LEAK", "LEAK_CHECK", "leak_check"]
 
 #: With an area under the ROC curve above this, or below 1 - this, a column is the label in disguise.
 LEAK = 0.99
@@ -24,7 +24,7 @@ LEAK = 0.99
 #: Fewer rows of a class than this say nothing about a column.
 _FEWEST = 10
 
-_NAME = "single-feature leak"
+LEAK_CHECK = "single-feature leak"
 
 
 def leak_check(label: str, sample: pa.Table, compared: Mapping[str, Kind], rows: int) -> Check:
@@ -35,11 +35,11 @@ def leak_check(label: str, sample: pa.Table, compared: Mapping[str, Kind], rows:
     """
     truth = _label(sample[label]) if label in sample.column_names else None
     if truth is None:
-        return Check(_NAME, True, f"Not looked for: '{label}' does not hold 0 and 1 in the holdout.")
+        return Check(LEAK_CHECK, True, f"Not looked for: '{label}' does not hold 0 and 1 in the holdout.")
     known = ~np.isnan(truth)
     outcome = truth[known] == 1.0
     if min(_classes(outcome)) < _FEWEST:
-        return Check(_NAME, True, f"Not looked for: fewer than {_FEWEST} rows of one class.")
+        return Check(LEAK_CHECK, True, f"Not looked for: fewer than {_FEWEST} rows of one class.")
     found = {}
     for name, kind in compared.items():
         area = _area_of_column(sample[name], kind, known, outcome)
@@ -47,10 +47,10 @@ def leak_check(label: str, sample: pa.Table, compared: Mapping[str, Kind], rows:
             found[name] = area
     of = f"of {outcome.size:,} rows" if outcome.size == rows else f"in a sample of {outcome.size:,} rows"
     if not found:
-        return Check(_NAME, True, f"None of {len(compared):,} columns tells the label by itself, {of}.")
+        return Check(LEAK_CHECK, True, f"None of {len(compared):,} columns tells the label by itself, {of}.")
     areas = ", ".join(f"'{name}' ({area:.4f})" for name, area in found.items())
     return Check(
-        _NAME,
+        LEAK_CHECK,
         False,
         f"The label can be told from one column alone: {areas}, by the area under the ROC curve {of}. It was "
         "most likely written after the outcome: train and score without it. If it is known when the "

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from ame.gate.result import Check
 from ame.gate.rows import LabelledRows, kind_of
 
-__all__ = ["newer_check"]
+__all__ = ["NEWER", "newer_check"]
 
-_NAME = "holdout newer than training"
+NEWER = "holdout newer than training"
 
 _DAY = 86_400_000_000
 
@@ -64,7 +64,7 @@ def newer_check(column: str, holdout: LabelledRows, training: LabelledRows) -> C
     found = f"The holdout begins at {here.text(first)}, and the training ends at {there.text(last)}"
     if first <= last:
         return Check(
-            _NAME,
+            NEWER,
             False,
             f"{found}, by '{column}'. Every row of the holdout must be newer than all that the training has "
             "seen: take newer rows, or train again on older ones.",
@@ -72,12 +72,12 @@ def newer_check(column: str, holdout: LabelledRows, training: LabelledRows) -> C
     for side, span in ((holdout, here), (training, there)):
         if span.missing:
             return _unknown(f"{found}, but {span.missing:,} of the rows of {side.name} have no '{column}'")
-    return Check(_NAME, True, f"{found}.")
+    return Check(NEWER, True, f"{found}.")
 
 
 def _unknown(why: str) -> Check:
     return Check(
-        _NAME,
+        NEWER,
         False,
         f"Nobody knows: {why}. Write both with the time of each row.",
         blocks=False,

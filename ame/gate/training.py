@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ame.gate.config import ABTest
 from ame.gate.drift import drift_of, kinds
 from ame.gate.keys import combine64, hash64, is_plain
-from ame.gate.leakage import leak_check
+from ame.gate.leakage import LEAK_CHECK, leak_check
 from ame.gate.result import Check, Drift
 from ame.gate.rows import LabelledRows, Rows, kind_of, open_rows
-from ame.gate.times import newer_check
+from ame.gate.times import NEWER, newer_check
 
-__all__ = ["TrainingComparison", "compare_with_training"]
+__all__ = ["CHECKS", "TrainingComparison", "compare_with_training"]
 
 _SCORES = ("champion", "challenger")
 
@@ -31,7 +31,14 @@ _TOLD_APART = 0.99
 #: Hashes that are gathered before equal ones are counted as one.
 _GATHERED = 1 << 22
 
+_EMPTY = "training rows"
 _SEEN = "rows not seen in training"
+_KNOWN = "entities in training"
+_COLUMNS = "columns of the training"
+_DRIFT = "drift"
+
+#: The names of the checks that `compare_with_training` makes, so that they are found among others.
+CHECKS = frozenset({_EMPTY, NEWER, _SEEN, _KNOWN, LEAK_CHECK, _COLUMNS, _DRIFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +70,7 @@ def compare_with_training(
     rows = here.count(), there.count()
     if not all(rows):
         empty = here.name if not rows[0] else there.name
-        return TrainingComparison(
-            (Check("training rows", False, f"There is no row in {empty}.", blocks=False),), ()
-        )
+        return TrainingComparison((Check(_EMPTY, False, f"There is no row in {empty}.", blocks=False),), ())
     checks = []
     if config.time is not None:
         checks.append(newer_check(config.time, here, there))
@@ -134,7 +139,7 @@ def _seen_check(config: ABTest, here: LabelledRows, there: LabelledRows, rows: t
 
 
 def _entities_check(entity: str, here: LabelledRows, there: LabelledRows) -> Check:
-    name = "entities in training"
+    name = _KNOWN
     if not _shared([entity], here, there):
         return Check(name, True, f"Not counted: '{entity}' is not a column of both.", blocks=False)
     entities, _ = _distinct(_hashes([entity], here, there))
@@ -159,20 +164,20 @@ def _columns_check(here: LabelledRows, there: LabelledRows, named: Sequence[str]
         elif not absent and kind_of(types[0]) != kind_of(types[1]):
             said.append(f"'{name}' is {types[0]} in the holdout and {types[1]} in the training")
     detail = f"Not compared: {'; '.join(said)}." if said else "Columns that are compared have the same types."
-    return Check("columns of the training", not said, detail, blocks=False)
+    return Check(_COLUMNS, not said, detail, blocks=False)
 
 
 def _drift_check(drifts: Sequence[Drift]) -> Check:
     found = sorted((each for each in drifts if each.drifted), key=lambda each: -each.psi)
     if not drifts:
-        return Check("drift", True, "Not looked for: no column can be compared.", blocks=False)
+        return Check(_DRIFT, True, "Not looked for: no column can be compared.", blocks=False)
     if not found:
         return Check(
-            "drift", True, f"None of {len(drifts):,} columns has shifted by what matters.", blocks=False
+            _DRIFT, True, f"None of {len(drifts):,} columns has shifted by what matters.", blocks=False
         )
     named = ", ".join(f"'{each.column}' (PSI {each.psi:.2f})" for each in found)
     return Check(
-        "drift",
+        _DRIFT,
         False,
         f"{len(found):,} of {len(drifts):,} columns are not as they were in the training: {named}. Find out "
         "whether the rows to come are like the holdout.",
