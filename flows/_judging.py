@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -107,10 +108,10 @@ def _judge_now(
         "Holdout": rows.holdout.name,
         "Project": work.project.name,
     }
+    again = shlex.join(["ame", "replay", pair.challenger.model, pair.challenger.number])
+    page = render_report(result, pictures, title=pair.title, subtitle=facts, command=again, **pair.names)
     files["report.html"] = folder / "report.html"
-    files["report.html"].write_text(
-        render_report(result, pictures, title=pair.title, subtitle=facts, **pair.names), encoding="utf-8"
-    )
+    files["report.html"].write_text(page, encoding="utf-8")
     for name, figure in pictures.items():
         path = folder / f"{name}.png"
         figure.savefig(path, dpi=110)

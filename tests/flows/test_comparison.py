@@ -149,6 +149,8 @@ def test_everything_of_a_test_is_in_mlflow_and_found_there(compare: Compare, tmp
     told = json.loads(artifact(made, test, "ab_test.json", tmp_path / "kept").read_text())
     assert told["ledger"]["look"] == 1
     assert "holdout newer than training" in {check["name"] for check in told["checks"]}
+    page = artifact(made, test, "report.html", tmp_path / "kept").read_text()
+    assert f"<pre>ame replay {made.model} 2</pre>" in page
     # Begun again after a kill, it finds what was decided, and spends no look.
     assert compare_last(made)[1].run_id == test.run_id
     assert len(read_ledger(made.work().registry, made.model)[0].looks) == 1
