@@ -37,7 +37,8 @@ from ame.gate.result import Decision, LedgerUse
 
 OPEN = ABTest(label="y")
 THIRTY = ABTest(label="y", looks=30)
-FORK = multiprocessing.get_context("fork")
+#: Not forked from here, where threads of other tests may hold locks.
+CONTEXT = multiprocessing.get_context("forkserver")
 AT = "2026-11-{:02d}T03:00:00Z"
 KILLS = 20
 
@@ -358,7 +359,7 @@ def _spend_and_tell(path: Path, looks: int, told: Path) -> None:
 def test_processes_at_once_never_get_one_look(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
     processes = [
-        FORK.Process(target=_spend_and_tell, args=(path, 10, tmp_path / f"told-{number}"))
+        CONTEXT.Process(target=_spend_and_tell, args=(path, 10, tmp_path / f"told-{number}"))
         for number in range(4)
     ]
     for process in processes:
@@ -377,7 +378,10 @@ def test_under_kills_no_look_is_lost_and_the_file_is_always_whole(
     path, told = tmp_path / "ledger.json", tmp_path / "told"
     told.touch()
     for _ in range(KILLS):
-        process, before = FORK.Process(target=_spend_and_tell, args=(path, 10_000, told)), told.stat().st_size
+        process, before = (
+            CONTEXT.Process(target=_spend_and_tell, args=(path, 10_000, told)),
+            told.stat().st_size,
+        )
         process.start()
         until(lambda before=before: told.stat().st_size > before)
         time.sleep(chance.uniform(0, 0.02))
