@@ -62,6 +62,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(told["metrics"])
         yield ""
         yield "A difference above 0 is in the challenger's favour."
+        yield from _binning(told["metrics"])
     yield from _slices(told.get("slices") or [])
     for check in told.get("checks") or []:
         if not check["passed"] and not check.get("blocks", True):
@@ -69,6 +70,14 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     ledger = told.get("ledger")
     if ledger:
         yield f"ledger: {ledger['note']}"
+
+
+def _binning(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """By how much each difference may be off where scores were put into bins."""
+    bounds = [f"{name} {each['errorBound']:.1e}" for name, each in metrics.items() if each.get("errorBound")]
+    if bounds:
+        moved = ", ".join(bounds)
+        yield f"Scores were binned, which moves a difference by at most: {moved}. The bounds allow for it."
 
 
 def _table(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -349,3 +349,18 @@ def test_the_command_itself_ends_with_a_diagnosis_in_both_forms(tmp_path: Path) 
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["diagnoses"][0]["code"] == "AME-E504"
     assert ended.stderr.startswith(f"AME-E504 {tmp_path}/absent.csv The table of scores cannot be read.")
+
+
+def test_what_binning_may_have_moved_is_printed_and_allowed_for(tmp_path: Path) -> None:
+    """More rows than are kept in memory, with scores that differ in all their bits."""
+    pq.write_table(scored(3_100_000).select(["late", "old", "new"]), tmp_path / "many.parquet")
+
+    printed = ame(tmp_path / "many.parquet", *OPTIONS).stdout
+    found = told(tmp_path / "many.parquet", *OPTIONS)["metrics"]["roc_auc"]
+
+    bound = found["errorBound"]
+    assert 0 < bound < 0.05 * found["stdError"]
+    assert f"Scores were binned, which moves a difference by at most: roc_auc {bound:.1e}." in printed
+    assert found["lowerBound"] == pytest.approx(
+        found["difference"] - 1.6448536 * found["stdError"] - bound, abs=1e-9
+    )
