@@ -38,9 +38,11 @@ calibrate: install
 
 lock: install
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate pyproject.toml --all-extras --group dev -o requirements/dev.txt
+		--no-annotate pyproject.toml --extra aws --extra kubernetes --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate pyproject.toml --extra aws --extra kubernetes -c requirements/dev.txt -o requirements/image.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate pyproject.toml --extra aws --extra kubernetes --extra spark -c requirements/dev.txt -o requirements/spark.txt
 	echo uv==$$($(BIN)/uv --version | cut -d' ' -f2) | \
 		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
 

@@ -207,13 +207,21 @@ def full_rows(rows: int, _times: int) -> Iterator[str]:
 
 
 def _write(path: Path, rows: int) -> None:
-    """A table of scores of flights: an entity has some 20 rows."""
     writer = None
-    for start in range(0, rows, 1 << 20):
-        n = min(1 << 20, rows - start)
+    for table in scored_rows(0, rows, rows):
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def scored_rows(first: int, count: int, rows: int) -> Iterator[pa.Table]:
+    """`count` rows, from number `first` on, of the scores of `rows` flights; an aircraft has some 20."""
+    for start in range(first, first + count, 1 << 20):
+        n = min(1 << 20, first + count - start)
         draw = np.random.default_rng(start)
         label, champion, challenger = _scores(n, seed=start + 1)
-        table = pa.table(
+        yield pa.table(
             {
                 "late": label.astype(np.int8),
                 "champion": champion.astype(np.float32),
@@ -227,10 +235,6 @@ def _write(path: Path, rows: int) -> None:
                 ),
             }
         )
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
 
 
 def _decode(path: str) -> str:
@@ -259,10 +263,10 @@ def _alone(work: Callable[[str], str], path: str) -> None:
     """One piece of work in this process: CPU seconds, wall seconds and memory above the imports."""
     import ame.gate.ab_test  # noqa: F401
 
-    before = _kilobytes("VmRSS")
+    before = kilobytes("VmRSS")
     wall, start = time.perf_counter(), time.process_time()
     answer = work(path)
-    peak = _kilobytes("VmHWM")  # of this program alone, where getrusage may tell that of its parent
+    peak = kilobytes("VmHWM")  # of this program alone, where getrusage may tell that of its parent
     print(
         json.dumps(
             {
@@ -275,7 +279,7 @@ def _alone(work: Callable[[str], str], path: str) -> None:
     )
 
 
-def _kilobytes(name: str) -> int:
+def kilobytes(name: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _BLOBS = "blobs/sha256/{}/{}"
-_NOT_KEYS = {"blobs", ".filling", ".views", "filling.lock", "results", "mlflow"}
+_NOT_KEYS = {"blobs", ".filling", ".views", "filling.lock", "results", "mlflow", "scores"}
 
 
 class Writer(Protocol):
@@ -90,6 +90,13 @@ class SnapshotStore:
 
     def __str__(self) -> str:
         return str(self._contents)
+
+    def place(self, name: str) -> str:
+        """Where other programs keep files beside the snapshots: below the bucket's URI or the folder.
+
+        Names begin with one of `results`, `mlflow` and `scores`, which no key does.
+        """
+        return f"{self}/{name}"
 
     def holds(self, key: str) -> bool:
         """Whether there is a snapshot of this key.
