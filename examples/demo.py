@@ -33,7 +33,7 @@ NIGHTS = [
 def main() -> None:
     started = time.monotonic()
     project = load_project(PROJECT)
-    _begin_afresh(home_of(project.folder, project.name).root)
+    begin_afresh(home_of(project.folder, project.name).root)
     nights: list[tuple[str, dict[str, Any], Path | None]] = []
     with session(project, {}):
         from flows._work import open_work
@@ -53,7 +53,7 @@ def main() -> None:
     print(f"both UIs on what they left:  .venv/bin/ame ui {os.path.relpath(PROJECT)}")
 
 
-def _begin_afresh(home: Path) -> None:
+def begin_afresh(home: Path) -> None:
     """Put the state of an earlier demo aside, so that each shows the same story from its beginning."""
     if home.exists():
         before = home.with_name(".ame.previous")

@@ -90,8 +90,8 @@ def _texts(result: ABTestResult, pair: Pair, scored: Scored, folder: Path) -> di
         "features": list(section.features),
         "scoring": section.scoring,
         "engine": section.engine,
-        "data": section.data_set or section.data_path or section.data_uri or section.data_table,
-        "training": section.training_set or section.training_path or section.training_uri,
+        "data": section.holdout,
+        "training": section.trained_on,
     }
     texts: dict[str, Any] = {
         "ab_test.json": {**told, "scores": dict(scored.kept)},

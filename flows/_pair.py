@@ -12,7 +12,7 @@ from ame.registry import Version
 from ame.spec import AbTestSection
 
 if TYPE_CHECKING:
-    from ame.scoring import Holdout
+    from flows._rows import AnyHoldout
 
 __all__ = ["Pair", "gate_settings"]
 
@@ -43,7 +43,7 @@ class Pair:
             "challenger": f"challenger v{self.challenger.number}",
         }
 
-    def key(self, holdout: Holdout) -> str:
+    def key(self, holdout: AnyHoldout) -> str:
         """Of the decision: the same versions, gate and rows are decided on once.
 
         A holdout whose looks are used up is an invalid test under its key for good: its rows change when it
@@ -64,7 +64,7 @@ class Pair:
         default = asdict(ABTest(label=""))
         said = asdict(section.gate).items()
         gate = {name: value for name, value in said if name in _ALWAYS or value != default[name]}
-        training = section.training_set or section.training_path
+        training = section.trained_on
         return [gate, [section.features, section.scoring, *([training] if training else [])]]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ame.gate.config import ABTest
 from ame.spec import AbTestSection
+from flows._output import to_run_log
+from flows._session import ComparisonSession
 from flows._work import Work
 from flows.data_set import produced
 
@@ -45,45 +48,67 @@ def features_of(section: AbTestSection, model: FetchedModel, holdout: AnyHoldout
     return tuple(name for name in holdout.columns if name not in not_features)
 
 
-async def open_rows(work: Work, section: AbTestSection) -> AnyHoldout:
+async def open_rows(work: Work, section: AbTestSection, session: ComparisonSession) -> AnyHoldout:
     """The holdout that the file names, with every column that the gate reads.
+
+    It is opened for Spark where the scoring is to be done there: `engine: spark` says so, a table can be read
+    by nothing else, and `engine: auto` does it for more than `SPARK_ROWS` rows if the file has a `spark`
+    section.
 
     Raises:
         Refused: AME-E401, when it cannot be read, AME-E402, when it lacks a column.
     """
-    from ame.scoring import open_holdout, open_spark_holdout
+    if section.data_table is not None:
+        from ame.scoring import open_spark_holdout
 
-    distant = section.data_uri or section.data_table
-    if distant is not None:
-        holdout: AnyHoldout = await asyncio.to_thread(open_spark_holdout, distant, distant, section.where)
+        spark, table = await session.opened(), section.data_table
+        holdout: AnyHoldout = await asyncio.to_thread(
+            open_spark_holdout, table, table, section.where, spark=spark
+        )
     else:
-        path, name = await _place(work, section.data_set, section.data_path)
-        holdout = await asyncio.to_thread(open_holdout, path, name, section.where)
+        data, name = await _place(work, section.data_set, section.data_path, section.data_uri)
+        holdout = await asyncio.to_thread(_open, data, name, section, to_run_log())
     for column, use in used_columns(section.gate).items():
         holdout.require([column], section.where, use)
     return holdout
 
 
-async def open_training(work: Work, section: AbTestSection) -> AnyHoldout | None:
+def _open(data: Path | str, name: str, section: AbTestSection, say: Callable[[str], None]) -> AnyHoldout:
+    from ame.gate.ab_test import SPARK_ROWS
+    from ame.scoring import open_holdout, open_spark_holdout
+
+    engine = section.engine if section.scoring_engine == "auto" else section.scoring_engine
+    if engine == "local" or (engine == "auto" and section.spark is None):
+        return open_holdout(data, name, section.where)
+    spread = open_spark_holdout(data, name, section.where)
+    if engine == "spark":
+        return spread
+    many = spread.rows is not None and spread.rows > SPARK_ROWS
+    counted = "an unknown number of" if spread.rows is None else f"{spread.rows:,}"
+    say(f"engine auto: {'spark' if many else 'local'}, for {counted} rows")
+    return spread if many else open_holdout(data, name, section.where)
+
+
+async def open_training(work: Work, section: AbTestSection) -> Holdout | None:
     """The rows that the models are trained on, where the file names them.
 
     Raises:
         Refused: AME-E401, when they cannot be read.
     """
-    from ame.scoring import open_holdout, open_spark_holdout
+    from ame.scoring import open_holdout
 
-    kind = "training rows"
-    if section.training_uri:
-        uri = section.training_uri
-        return await asyncio.to_thread(open_spark_holdout, uri, uri, section.where, kind)
-    if not section.training_set and not section.training_path:
+    if section.trained_on is None:
         return None
-    path, name = await _place(work, section.training_set, section.training_path)
-    return await asyncio.to_thread(open_holdout, path, name, section.where, kind)
+    data, name = await _place(work, section.training_set, section.training_path, section.training_uri)
+    return await asyncio.to_thread(open_holdout, data, name, section.where, "training rows")
 
 
-async def _place(work: Work, data_set: str | None, path: str | None) -> tuple[Path, str]:
-    """Where rows are that the file names as a data set or by a path, and what they are called."""
+async def _place(
+    work: Work, data_set: str | None, path: str | None, uri: str | None
+) -> tuple[Path | str, str]:
+    """Where rows are that the file names as a data set, by a path or by a URI, and what they are called."""
+    if uri is not None:
+        return uri, uri
     if data_set is None:
         return work.project.folder / str(path), str(path)
     key = (await produced(work, [data_set])).get(data_set)

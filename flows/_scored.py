@@ -43,7 +43,7 @@ class Scored:
     """
 
     holdout: AnyHoldout
-    training: AnyHoldout | None
+    training: Holdout | None
     features: tuple[str, ...]
     gate: ABTest
     engine: str
@@ -53,7 +53,7 @@ class Scored:
 
 
 async def score_here(
-    work: Work, pair: Pair, holdout: Holdout, training: AnyHoldout | None, folder: Path
+    work: Work, pair: Pair, holdout: Holdout, training: Holdout | None, folder: Path
 ) -> Scored | Refused:
     """Score and join on this machine; returns why the challenger alone cannot give any scores.
 
@@ -91,7 +91,8 @@ async def score_here(
     table = folder / "scores.parquet"
     gate, digests, digest = await asyncio.to_thread(_join, pair.section.gate, holdout, scores, table)
     kept = {"file": table.name, "sha256": digest}
-    return Scored(holdout, training, features, gate, pair.section.engine, table, kept, digests)
+    # The table lies on this machine, where no executor of another one can read it.
+    return Scored(holdout, training, features, gate, "local", table, kept, digests)
 
 
 def _join(

@@ -1,10 +1,8 @@
-"""A comparison on Spark: where it is worth it, one session for all of it, and both versions' scores."""
+"""Both versions' scores of a holdout that Spark's executors read."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,47 +17,21 @@ from flows._output import every_few_seconds, to_run_log
 from flows._pair import Pair
 from flows._rows import features_of, used_columns
 from flows._scored import Scored
+from flows._session import ComparisonSession
 from flows._work import Work
 
 if TYPE_CHECKING:
-    from ame.scoring import FetchedModel, SparkHoldout
-    from flows._rows import AnyHoldout
+    from ame.scoring import FetchedModel, Holdout, SparkHoldout
 
-__all__ = ["score_on_executors", "session_for"]
-
-
-@asynccontextmanager
-async def session_for(pair: Pair, holdout: AnyHoldout) -> AsyncIterator[Any]:
-    """The Spark session that a comparison is computed in, or None where this machine does it alone.
-
-    Raises:
-        Refused: AME-E53x, when there can be no session.
-    """
-    from ame.scoring import SparkHoldout
-
-    if not isinstance(holdout, SparkHoldout):
-        yield None
-        return
-    from ame.spark import open_session
-
-    opened = open_session(pair.section.spark, name=pair.title)
-    spark = await asyncio.to_thread(opened.__enter__)
-    try:
-        yield spark
-    except asyncio.CancelledError:
-        # The thread that waits for a job cannot be interrupted, but its job can be.
-        await asyncio.shield(asyncio.to_thread(spark.sparkContext.cancelAllJobs))
-        raise
-    finally:
-        await asyncio.shield(asyncio.to_thread(opened.__exit__, None, None, None))
+__all__ = ["score_on_executors"]
 
 
 async def score_on_executors(
-    spark: Any,
+    session: ComparisonSession,
     work: Work,
     pair: Pair,
     holdout: SparkHoldout,
-    training: AnyHoldout | None,
+    training: Holdout | None,
     folder: Path,
 ) -> Scored | Refused:
     """Score with both versions on Spark; returns why the challenger alone cannot give any scores.
@@ -71,7 +43,7 @@ async def score_on_executors(
         Refused: what the champion, the holdout or the executors are refused for.
     """
     try:
-        return await settled(_score(spark, work, pair, holdout, training, folder))
+        return await settled(_score(await session.opened(), work, pair, holdout, training, folder))
     except Refused as refused:
         # The champion is tried first, so that this is about the challenger alone.
         if refused.diagnoses[0].code == "AME-E404":
@@ -93,7 +65,7 @@ async def _score(
     work: Work,
     pair: Pair,
     holdout: SparkHoldout,
-    training: AnyHoldout | None,
+    training: Holdout | None,
     folder: Path,
 ) -> Scored:
     from ame.scoring import check_environments, row_column, score_on_spark

@@ -23,7 +23,8 @@ from flows._outcome import completed, diagnosed, settled
 from flows._pair import Pair, gate_settings
 from flows._rows import open_rows, open_training
 from flows._scored import Scored, score_here
-from flows._spark import score_on_executors, session_for
+from flows._session import ComparisonSession
+from flows._spark import score_on_executors
 from flows._summary import artifact_key, markdown_summary, metric_rows, slice_rows
 from flows._work import Work
 
@@ -51,6 +52,8 @@ async def compare_versions(
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
     """
+    from ame.scoring import Holdout
+
     work = await begin(project, env, source)
     section = work.model(model).ab_test
     if section is None:
@@ -66,20 +69,21 @@ async def compare_versions(
         await asyncio.to_thread(work.registry.version, model, champion),
         section,
     )
-    holdout = await open_rows(work, section)
-    recorded = await asyncio.to_thread(find_ab_test, work.registry, model, pair.key(holdout))
-    if recorded is None:
-        training = await open_training(work, section)
-        with TemporaryDirectory(dir=work.home.work, prefix="comparison-") as folder:
-            async with session_for(pair, holdout) as spark:
-                if spark is None:
-                    scored = await score_here(work, pair, holdout, training, Path(folder))
+    async with ComparisonSession(work, section, pair.title) as session:
+        holdout = await open_rows(work, section, session)
+        recorded = await asyncio.to_thread(find_ab_test, work.registry, model, pair.key(holdout))
+        if recorded is None:
+            training = await open_training(work, section)
+            with TemporaryDirectory(dir=work.home.work, prefix="comparison-") as folder:
+                here = Path(folder)
+                if isinstance(holdout, Holdout):
+                    scored = await score_here(work, pair, holdout, training, here)
                 else:
-                    scored = await score_on_executors(spark, work, pair, holdout, training, Path(folder))
+                    scored = await score_on_executors(session, work, pair, holdout, training, here)
                 if isinstance(scored, Refused):
                     # The champion answers on these rows and the challenger does not: that decides on it.
                     return completed("Invalid", str(scored), version=version)
-                recorded = await _compare(work, pair, scored, Path(folder))
+                recorded = await _compare(work, pair, scored, here)
     return completed(recorded.decision.title(), recorded.why, version=version)
 
 

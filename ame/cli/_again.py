@@ -29,7 +29,9 @@ def fitted(gate: ABTest, recorded: ABTest) -> ABTest:
 
 
 def judge_again(test: StoredTest, gate: ABTest) -> ABTestResult:
-    """Put the stored scores to the gate; what was found in the training rows is taken as it was recorded.
+    """Put the stored scores to the gate, by the engine that computed the test.
+
+    What was found in the training rows is taken as it was recorded.
 
     Raises:
         Refused: AME-E722 when the scores are not those that were tested, and what `run_ab_test` refuses.
@@ -40,6 +42,7 @@ def judge_again(test: StoredTest, gate: ABTest) -> ABTestResult:
         gate,
         test.scores(),
         ledger=same_look(test.result, gate),
+        engine="spark" if test.on_spark else "local",
         training=_training(test.result),
         progress=progress_on_stderr(),
     )
@@ -51,15 +54,25 @@ def recorded_form(result: ABTestResult, test: StoredTest) -> bytes:
     return json.dumps(told, indent=2, allow_nan=False).encode()
 
 
-def differences(old: object, new: object, place: str = "") -> Iterator[tuple[str, object, object]]:
-    """Where two JSON values differ: the place, such as `metrics.roc_auc.pValue`, and both values."""
+def differences(
+    old: object, new: object, place: str = "", *, rounding: float = 0.0
+) -> Iterator[tuple[str, object, object]]:
+    """Where two JSON values differ: the place, such as `metrics.roc_auc.pValue`, and both values.
+
+    Numbers that are not whole are the same when they differ by the share `rounding` or less.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
             inner = f"{place}.{key}" if place else str(key)
-            yield from differences(old.get(key, _NOT_THERE), new.get(key, _NOT_THERE), inner)
+            yield from differences(
+                old.get(key, _NOT_THERE), new.get(key, _NOT_THERE), inner, rounding=rounding
+            )
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from differences(one, other, f"{place}[{number}]")
+            yield from differences(one, other, f"{place}[{number}]", rounding=rounding)
+    elif isinstance(old, float) and isinstance(new, float):
+        if not math.isclose(old, new, rel_tol=rounding, abs_tol=rounding):
+            yield place, old, new
     elif old != new:
         yield place, _shown(old), _shown(new)
 

@@ -53,27 +53,44 @@ class StoredTest:
         except (AttributeError, KeyError, TypeError) as error:
             raise Refused(_broken(self.title, name, f"It is no gate: {error}.")) from error
 
-    def scores(self) -> Path:
-        """Its table of scores, which is the one that was tested.
+    @property
+    def on_spark(self) -> bool:
+        """Whether Spark computed it."""
+        return str(self.result.get("engine", "")).startswith("spark")
+
+    def scores(self) -> Path | str:
+        """Its table of scores, which is the one that was tested: a file, or the folder that Spark wrote.
 
         Raises:
             Refused: AME-E722, when there is none, or it was changed.
         """
-        name = "scores.parquet"
         kept = self.result.get("scores")
-        expected = kept.get("sha256") if isinstance(kept, dict) else None
+        kept = kept if isinstance(kept, dict) else {}
+        if "folder" in kept:
+            return self._folder(str(kept["folder"]), kept.get("sha256"))
+        name = "scores.parquet"
         path = self._files.path(name)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != expected:
-            raise Refused(
-                _broken(
-                    self.title,
-                    name,
-                    f"Its SHA-256 is {digest}, and that of the scores that were tested is {expected}.",
-                )
-            )
+        self._same(name, digest, kept.get("sha256"))
         return path
+
+    def _folder(self, folder: str, expected: object) -> str:
+        from ame.scoring import scores_in
+
+        try:
+            found = scores_in(folder)
+        except (OSError, ValueError) as error:
+            raise Refused(_broken(self.title, folder, f"{error}.")) from error
+        if found is None:
+            raise Refused(_broken(self.title, folder, "Its scores are not there, or not all of them."))
+        self._same(folder, found.digest, expected)
+        return folder
+
+    def _same(self, name: str, digest: str, expected: object) -> None:
+        if digest != expected:
+            why = f"Its SHA-256 is {digest}, and that of the scores that were tested is {expected}."
+            raise Refused(_broken(self.title, name, why))
 
     def report(self) -> str:
         """Its HTML page."""

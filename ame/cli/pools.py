@@ -22,7 +22,7 @@ _PLANNED = {"created": "would be created", "updated": "would be updated", "uncha
 
 @click.group("pools", short_help="Make the work pools on a Prefect server.")
 def command() -> None:
-    """The work pools ame-control, ame-cpu and ame-gpu, and their base job templates."""
+    """The work pools ame-control, ame-cpu, ame-gpu and ame-spark, and their base job templates."""
 
 
 @command.command("apply", short_help="Create or update the work pools.")
@@ -35,7 +35,11 @@ def command() -> None:
 )
 @click.option("--image", help="The image of all Jobs.")
 @click.option("--namespace", help="The namespace of all Jobs.")
-@click.option("--service-account", "service_account_name", help="The service account of all Jobs.")
+@click.option(
+    "--service-account",
+    "service_account_name",
+    help="The service account of all Jobs but those of Spark's drivers.",
+)
 @click.option(
     "--values",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -47,7 +51,7 @@ def command() -> None:
 def apply(
     target: Any, values: Path | None, dry_run: bool, force: bool, json_wanted: bool, **options: str | None
 ) -> None:
-    """Create or update the three work pools on the server of PREFECT_API_URL.
+    """Create or update the four work pools on the server of PREFECT_API_URL.
 
     What is not given has its own default again: give the same options, or the same file, each time.
     """
@@ -72,7 +76,7 @@ def apply(
 
 
 @command.command("template", short_help="Print the base job template of one pool.")
-@click.argument("kind", type=click.Choice(["control", "cpu", "gpu"]))
+@click.argument("kind", type=click.Choice(["control", "cpu", "gpu", "spark"]))
 @click.option(
     "--target", type=click.Choice(["kubernetes", "process"]), default="kubernetes", show_default=True
 )
@@ -89,7 +93,7 @@ def template(kind: Any, target: str) -> None:
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder.")
 @click.option("--check", is_flag=True, help="Write nothing; refuse when a file is missing or stale.")
 def templates(output: Path, check: bool) -> None:
-    """Write control.json, cpu.json and gpu.json of the Kubernetes work pools."""
+    """Write control.json, cpu.json, gpu.json and spark.json of the Kubernetes work pools."""
     from ame.pools import template_files
 
     files = template_files()
@@ -109,14 +113,14 @@ def templates(output: Path, check: bool) -> None:
 
 
 def _defaults(target: str, values: Path | None, given: dict[str, str]) -> dict[Kind, dict[str, Any]]:
-    from ame.pools import KINDS, read_values, refuse_impossible
+    from ame.pools import KINDS, common_values, read_values, refuse_impossible
 
     if target == "process":
         if values or given:
             raise click.UsageError("--image, --namespace, --service-account and --values are for Kubernetes.")
         return {}
     read = read_values(values) if values else {kind: {} for kind in KINDS}
-    defaults = {kind: {**read[kind], **given} for kind in KINDS}
+    defaults = {kind: {**read[kind], **common_values(kind, given)} for kind in KINDS}
     refuse_impossible(defaults, str(values) if values else "command line")
     return defaults
 

@@ -20,6 +20,7 @@ __all__ = [
     "POOLS",
     "SNAPSHOT",
     "SNAPSHOT_VERSION",
+    "SPARK_POOL",
     "TEMPLATES",
     "Deployment",
     "Target",
@@ -31,7 +32,8 @@ Target = Literal["kubernetes", "process"]
 CONTROL_POOL = "ame-control"
 CPU_POOL = "ame-cpu"
 GPU_POOL = "ame-gpu"
-POOLS = (CONTROL_POOL, CPU_POOL, GPU_POOL)
+SPARK_POOL = "ame-spark"
+POOLS = (CONTROL_POOL, CPU_POOL, GPU_POOL, SPARK_POOL)
 
 #: The variables of each kind of pool that a deployment may set, with their JSON types. Prefect takes
 #: others in silence, so they are held against this list; what is not an integer is never a number.

@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from ame.compile.deployment import CONTROL_POOL, EVENT_VERSION, SNAPSHOT, Deployment, Target, Trigger
-from ame.compile.describe import described, facts_of_model, facts_of_task, facts_of_watch, said_of_resources
+from ame.compile.describe import (
+    described,
+    facts_of_model,
+    facts_of_task,
+    facts_of_watch,
+    said_of_resources,
+    said_of_spark,
+)
 from ame.compile.job_variables import (
     PROCESS_VARIABLES,
     contradictions,
     deadline,
     kubernetes_variables,
+    misplaced_gpu,
+    on_spark,
     pool_for,
+    pool_of_comparison,
 )
 from ame.compile.placeholders import smuggled
 from ame.compile.projects import compared, place
@@ -36,7 +46,7 @@ def compile_projects(projects: Sequence[Project], *, target: Target, base: Path)
         base: the folder of the prefect.yaml, which the paths that people read are relative to.
 
     Raises:
-        Refused: AME-E801 to AME-E806, with all that is wrong.
+        Refused: AME-E801 to AME-E806 and AME-E811, with all that is wrong.
     """
     problems = list(compared(projects))
     found: list[Deployment] = []
@@ -44,6 +54,8 @@ def compile_projects(projects: Sequence[Project], *, target: Target, base: Path)
         for task in project.tasks.values():
             problems += smuggled(task)
             problems += contradictions(task)
+        for model in project.models.values():
+            problems += misplaced_gpu(model)
         file = Path(os.path.relpath(project.file, base)).as_posix()
         found += _Context(project, target, file).deployments()
     problems += _same_name(found)
@@ -136,19 +148,22 @@ class _Context:
 
     def _compare_versions(self, model: Model, ab_test: AbTestSection) -> Deployment:
         """Without a limit of its own: only the delivery starts it, which has one."""
-        holdout = ab_test.data_set or ab_test.data_path
         facts = [f"- metric: {ab_test.gate.primary.metric}, with the margin {ab_test.gate.primary.margin:g}"]
-        asked = said_of_resources(ab_test.resources)
+        if asked := said_of_resources(ab_test.resources):
+            facts.append(f"- resources: {asked}")
+        if on_spark(ab_test):
+            facts.append(f"- Spark: {said_of_spark(ab_test.spark)}")
         return self._deployment(
             "compare-versions",
             model.name,
-            f"Compares a version of the model **{model.name}** with the champion on **{holdout}**.",
-            [*facts, f"- resources: {asked}"] if asked else facts,
+            f"Compares a version of the model **{model.name}** with the champion on **{ab_test.holdout}**.",
+            facts,
             tag=f"ame:{self.project.name}.{model.name}",
             parameters={"model": model.name},
             marks={"model": model.name},
             where=ab_test.where,
             resources=ab_test.resources,
+            pool=pool_of_comparison(ab_test),
         )
 
     def _watch_registry(self) -> Deployment:

@@ -6,10 +6,18 @@ import re
 from collections.abc import Collection, Iterable
 
 from ame.compile.placeholders import neutral
+from ame.spark.settings import SparkSettings
 from ame.spec import Model, Promotion, Resources, Schedule, Task
 from ame.spec.problems import listed
 
-__all__ = ["described", "facts_of_model", "facts_of_task", "facts_of_watch", "said_of_resources"]
+__all__ = [
+    "described",
+    "facts_of_model",
+    "facts_of_task",
+    "facts_of_watch",
+    "said_of_resources",
+    "said_of_spark",
+]
 
 _LONGEST_COMMAND = 2000
 
@@ -82,6 +90,18 @@ def said_of_resources(resources: Resources) -> str:
     }
     text = ", ".join(f"{name} {quantity}" for name, quantity in given.items() if quantity is not None)
     return f"{text} ({resources.gpu_product})" if resources.gpu_product else text
+
+
+def said_of_spark(settings: SparkSettings | None) -> str:
+    """`k8s, executors 4 (cpu 2, memory 8G)`: the master and what is said of its executors."""
+    settings = settings or SparkSettings()
+    size = [("cpu", settings.cores), ("memory", settings.memory)]
+    sizes = ", ".join(f"{name} {amount}" for name, amount in size if amount is not None)
+    parts = [_code(settings.master or "local[*]")]
+    if settings.executors is not None or sizes:
+        count = f"executors {settings.executors}" if settings.executors is not None else "executors"
+        parts.append(f"{count} ({sizes})" if sizes else count)
+    return ", ".join(parts)
 
 
 def _code(text: str) -> str:

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ame.compile.deployment import CPU_POOL, GPU_POOL
+from ame.compile.deployment import CPU_POOL, GPU_POOL, SPARK_POOL
 from ame.diagnosis import Diagnosis
 from ame.quantity import parse_quantity
-from ame.spec import KubernetesSection, Project, Resources, Task
+from ame.spec import AbTestSection, KubernetesSection, Model, Project, Resources, Task
 
 __all__ = [
     "ENVIRONMENT_SECONDS",
@@ -23,7 +23,10 @@ __all__ = [
     "contradictions",
     "deadline",
     "kubernetes_variables",
+    "misplaced_gpu",
+    "on_spark",
     "pool_for",
+    "pool_of_comparison",
 ]
 
 #: What a deadline leaves for pulling the image and for making a task's environment, in seconds.
@@ -47,6 +50,18 @@ _PRODUCT_LABEL = "nvidia.com/gpu.product"
 def pool_for(resources: Resources) -> str:
     """The pool of what asks for these resources: a GPU reaches only those that ask for it."""
     return GPU_POOL if resources.gpus else CPU_POOL
+
+
+def on_spark(ab_test: AbTestSection) -> bool:
+    """Whether a comparison needs a driver of Spark: what it says of Spark, unless everything is local."""
+    if ab_test.engine == "spark" or ab_test.scoring_engine == "spark" or ab_test.data_table is not None:
+        return True
+    return ab_test.spark is not None and ab_test.engine != "local"
+
+
+def pool_of_comparison(ab_test: AbTestSection) -> str:
+    """The pool of a comparison: a driver of Spark has an image with Java and the right to start executors."""
+    return SPARK_POOL if on_spark(ab_test) else pool_for(ab_test.resources)
 
 
 def kubernetes_variables(
@@ -116,6 +131,21 @@ def contradictions(task: Task) -> Iterator[Diagnosis]:
             why="`gpuProduct` and `nodeSelector` select by the same label.",
             fix="Keep one of them.",
         )
+
+
+def misplaced_gpu(model: Model) -> Iterator[Diagnosis]:
+    """AME-E811, when the driver of a comparison on Spark would hold a GPU."""
+    ab_test = model.ab_test
+    if ab_test is None or not on_spark(ab_test) or not ab_test.resources.gpus:
+        return
+    name = next(iter(ab_test.resources.gpus))
+    yield Diagnosis(
+        code="AME-E811",
+        where=ab_test.resources.places.get(name, ab_test.where),
+        what=f"the A/B test of model '{model.name}' runs on Spark and asks for {name}.",
+        why="On Spark `abTest.resources` are the driver's, whose pool offers no GPU.",
+        fix=f"Leave {name} out, or compare on one machine: `engine: local`.",
+    )
 
 
 def _with_makers(project: Project, task: Task) -> list[Task]:

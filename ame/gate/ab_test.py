@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ame.diagnosis import Diagnosis, Refused, did_you_mean
+from ame.gate.batches import Frame
 from ame.gate.checks import data_checks, entity_check
 from ame.gate.config import ABTest, problems
 from ame.gate.decision import decide
@@ -23,11 +26,15 @@ from ame.gate.table import Progress, Scores, Source, Tally, open_scores
 
 if TYPE_CHECKING:
     from ame.gate.training import TrainingComparison
+    from ame.spark import SparkSettings
 
-__all__ = ["ENGINES", "run_ab_test"]
+__all__ = ["ENGINES", "SPARK_ROWS", "run_ab_test"]
 
-#: Where the numbers can be computed, by name; `auto` takes the first.
-ENGINES: Mapping[str, str] = {"local": "ame.gate.engines.local"}
+#: Where the numbers can be computed, by name.
+ENGINES: Mapping[str, str] = {"local": "ame.gate.engines.local", "spark": "ame.gate.engines.spark"}
+
+#: With more rows than these `auto` takes Spark where it can be had: one machine then reads for minutes.
+SPARK_ROWS = 200_000_000
 
 
 def run_ab_test(
@@ -38,12 +45,18 @@ def run_ab_test(
     engine: str = "auto",
     training: TrainingComparison | None = None,
     progress: Progress | None = None,
+    spark: SparkSettings | None = None,
 ) -> ABTestResult:
     """Decide whether the challenger is better than the champion on rows that both have scored.
 
-    `data` is a parquet or CSV file or a folder of one of them, a pyarrow Table, RecordBatch or Dataset, or
-    an iterable of record batches, with the columns `config.label`, `champion`, `challenger` and those that
-    the configuration names. `progress` is called with a few words and the share done, 0 to 1.
+    `data` is a parquet or CSV file or a folder of one of them, here or in a bucket (`s3://bucket/folder`), a
+    pyarrow Table, RecordBatch or Dataset, an iterable of record batches, or a Spark DataFrame, such as
+    `spark.table("catalog.schema.holdout")`; with the columns `config.label`, `champion`, `challenger` and
+    those that the configuration names. `progress` is called with a few words and the share done, 0 to 1.
+
+    `engine` is `local`, `spark`, which reads files and DataFrames, or `auto`: Spark for a DataFrame and for
+    more than `SPARK_ROWS` rows of files where Spark can be had, else this process. Spark's session is the
+    active one, or is opened with the settings `spark`.
 
     A `ledger` is asked for a look when every check has passed, and only if the models do not answer the
     same; what alpha it gives is the result's. Nothing that was measured leaves this function when it
@@ -53,27 +66,31 @@ def run_ab_test(
 
     Raises:
         Refused: AME-E501 to E503 and E506 to E509 for the configuration, AME-E504 when a file cannot be
-            read, AME-E505 when a column is missing, AME-E508 for an engine that does not exist, and what
-            the ledger refuses.
+            read, AME-E505 when a column is missing, AME-E508 for an engine that does not exist or cannot do
+            this design, AME-E522 for data that the engine cannot read, AME-E523 when Spark's job fails, and
+            what the ledger and `ame.spark` refuse.
         TypeError: when `data` is none of the kinds of `Scores`.
     """
     wrong = problems(config)
     if wrong:
         raise Refused(*wrong)
-    measure = _engine(engine)
+    _require_engine(engine, config)
     if config.design == "split":
         from ame.gate.split import run_split
 
         return run_split(config, data, ledger=ledger, training=training, progress=progress)
     source = open_scores(config, data)
-    summary = measure(config, source, progress)
+    if engine == "auto":
+        engine = _chosen(source, spark, progress)
+    more = {"settings": spark} if engine == "spark" else {}
+    summary = import_module(ENGINES[engine]).measure(config, source, progress, **more)
     result = _judge(_Test(config, source, summary, ledger, training))
     if progress is not None:
         progress("decided", 1.0)
     return result
 
 
-def _engine(name: str) -> Callable[[ABTest, Source, Progress | None], Summary]:
+def _require_engine(name: str, config: ABTest) -> None:
     known = ("auto", *ENGINES)
     if name not in known:
         raise Refused(
@@ -84,9 +101,44 @@ def _engine(name: str) -> Callable[[ABTest, Source, Progress | None], Summary]:
                 fix=did_you_mean(name, known),
             )
         )
-    module = import_module(ENGINES[next(iter(ENGINES)) if name == "auto" else name])
-    measure: Callable[[ABTest, Source, Progress | None], Summary] = module.measure
-    return measure
+    if config.design == "split" and name not in {"auto", "local"}:
+        raise Refused(
+            Diagnosis(
+                code="AME-E508",
+                what=f"The engine '{name}' cannot do an A/B test of the design 'split'.",
+                why="Logged traffic is read by the engine 'local'.",
+                fix="Take the engine 'local' or 'auto'.",
+            )
+        )
+
+
+def _chosen(source: Source, settings: SparkSettings | None, progress: Progress | None) -> str:
+    """The engine that `auto` means for these rows; it says so."""
+    rows = source.rows
+    if isinstance(source.data, Frame):
+        engine, why = "spark", "for a Spark DataFrame"
+    elif rows is None:
+        engine, why = "local", "for files that do not say how many rows they have"
+    else:
+        fits = rows <= SPARK_ROWS or not source.data.can_be_cut
+        engine = "local" if fits or not _has_spark(settings) else "spark"
+        why = f"for {rows:,} rows"
+        if engine == "local" and not fits:
+            why += ", as no Spark session is active"
+    if progress is not None:
+        progress(f"engine auto: {engine}, {why}", 0.0)
+    return engine
+
+
+def _has_spark(settings: SparkSettings | None) -> bool:
+    """Whether Spark is installed, and there is a session or somebody has said how to open one."""
+    if find_spec("pyspark") is None:
+        return False
+    if settings is not None:
+        return True
+    loaded = sys.modules.get("pyspark")
+    # Whichever thread has opened it; there is no public way to ask.
+    return loaded is not None and loaded.SparkContext._active_spark_context is not None  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)

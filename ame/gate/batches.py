@@ -2,36 +2,39 @@
 
 Only the columns that a test needs are read, at most `BATCH_ROWS` rows at a time, so that memory stays
 bounded. What can be read only once is kept, in a temporary file when it is long.
+
+Rows that lie in files can also be had in pieces (`Batches.pieces`), each of which can be sent to another
+process and read there; a Spark DataFrame (`Frame`) is read by Spark alone.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from pyarrow.fs import LocalFileSystem
 
-from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
+from ame.diagnosis import Diagnosis, Refused
+from ame.gate.files import of_dataset, of_files, require
+from ame.gate.pieces import BATCH_ROWS, PIECE_ROWS, Piece
+from ame.gate.places import find
 
-__all__ = ["BATCH_ROWS", "Batches", "Scores", "open_batches"]
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
-#: A parquet or CSV file or a folder of one of them, or Arrow data.
-Scores: TypeAlias = "str | Path | pa.Table | ds.Dataset | pa.RecordBatch | Iterable[pa.RecordBatch]"
+__all__ = ["BATCH_ROWS", "Batches", "Frame", "Scores", "is_frame", "open_batches"]
 
-#: The most rows of a batch.
-BATCH_ROWS = 1 << 17
+#: A parquet or CSV file or a folder of one of them, here or in a bucket (`s3://bucket/folder`), or Arrow
+#: data, or a Spark DataFrame.
+Scores: TypeAlias = (
+    "str | Path | pa.Table | ds.Dataset | pa.RecordBatch | Iterable[pa.RecordBatch] | DataFrame"
+)
 
 #: What an iterable may hold of memory before the rest goes to a file.
 _KEPT_BYTES = 64 << 20
-
-_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 
 
 class Batches:
@@ -41,14 +44,74 @@ class Batches:
         rows: of all batches together; None when that is not known before they are read.
     """
 
-    def __init__(self, again: Callable[[], Iterator[pa.RecordBatch]], rows: int | None) -> None:
+    def __init__(
+        self,
+        again: Callable[[], Iterator[pa.RecordBatch]],
+        rows: int | None,
+        cut_up: Callable[[int], Iterable[Piece]] | None = None,
+    ) -> None:
         self._again = again
+        self._cut_up = cut_up
         self.rows = rows
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._again():
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 yield batch.slice(start, BATCH_ROWS)
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether there are `pieces`."""
+        return self._cut_up is not None
+
+    def pieces(self, rows: int = PIECE_ROWS) -> tuple[Piece, ...]:
+        """The same rows in pieces that other processes can read, in their order.
+
+        Row groups of parquet files are put together up to `rows` rows and never cut; a CSV file is one piece.
+
+        Raises:
+            Refused: AME-E522 when the rows are in this process's memory.
+        """
+        if self._cut_up is None:
+            raise Refused(
+                Diagnosis(
+                    code="AME-E522",
+                    what="The engine 'spark' cannot read a table of scores that is in this process's memory.",
+                    why="Its executors read files, each its part.",
+                    fix="Write the table as parquet to a folder or bucket that the executors see and give "
+                    "its path, or take the engine 'local'.",
+                )
+            )
+        return tuple(self._cut_up(rows))
+
+
+class Frame(Batches):
+    """A Spark DataFrame with the wanted columns.
+
+    Attributes:
+        frame: the DataFrame.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__(self._refuse, None)
+        self.frame = frame
+
+    @staticmethod
+    def _refuse() -> Iterator[pa.RecordBatch]:
+        raise Refused(
+            Diagnosis(
+                code="AME-E522",
+                what="Only a paired A/B test on the engine 'spark' reads a Spark DataFrame.",
+                why="Outside of Spark there may be no room for its rows.",
+                fix="Take the engine 'spark' or 'auto', or write the DataFrame as parquet and give its path.",
+            )
+        )
+
+
+def is_frame(data: object) -> TypeGuard[Any]:
+    """Whether it is a DataFrame of a classic Spark session, told without importing Spark."""
+    kinds = [each for each in type(data).__mro__ if each.__module__.startswith("pyspark.sql.")]
+    return any(each.__name__ == "DataFrame" and ".connect." not in each.__module__ for each in kinds)
 
 
 def open_batches(
@@ -70,7 +133,10 @@ def open_batches(
     """
     columns = list(dict.fromkeys(columns))
     if isinstance(data, str | Path):
-        return _of_files(Path(data), columns, csv_types or {}, coded)
+        return Batches(*of_files(find(data), columns, csv_types or {}, coded))
+    if is_frame(data):
+        require(columns, data.columns)
+        return Frame(data.select([f"`{column.replace('`', '``')}`" for column in columns]))
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
     if isinstance(data, pa.Table):
@@ -78,36 +144,15 @@ def open_batches(
         table = data.select(columns)
         return Batches(lambda: iter(table.to_batches(BATCH_ROWS)), table.num_rows)
     if isinstance(data, ds.Dataset):
-        return _of_dataset(data, columns, None)
+        return Batches(*of_dataset(data, columns, None))
     if isinstance(data, Iterable):
         if iter(data) is not data and isinstance(data, Sequence):
             return _of_sequence(data, columns)
         return _of_iterator(iter(data), columns)
-    kinds = "a path, a pyarrow Table, RecordBatch or Dataset, or an iterable of record batches"
+    kinds = (
+        "a path, a pyarrow Table, RecordBatch or Dataset, an iterable of record batches, or a Spark DataFrame"
+    )
     raise TypeError(f"The scores must be {kinds}, not {type(data).__name__}.")
-
-
-def require(columns: Sequence[str], found: Sequence[str], where: Where | None = None) -> None:
-    """Refuse a table that does not have each of the columns exactly once.
-
-    Raises:
-        Refused: AME-E505.
-    """
-    diagnoses = [
-        Diagnosis(
-            code="AME-E505",
-            where=where,
-            what=f"The table of scores has {'no column' if not found.count(column) else 'several columns'} "
-            f"'{column}'.",
-            why=f"It has: {', '.join(found) or 'no column at all'}.",
-            fix=(not found.count(column) and did_you_mean(column, found))
-            or "Name the right column in the A/B test, or write the table again with the column once.",
-        )
-        for column in columns
-        if found.count(column) != 1
-    ]
-    if diagnoses:
-        raise Refused(*diagnoses)
 
 
 def _of_sequence(batches: Sequence[pa.RecordBatch], columns: list[str]) -> Batches:
@@ -167,128 +212,3 @@ class _Spool:
             self._file.seek(start)
             with pa.ipc.open_stream(self._file.read(size)) as stream:
                 yield from stream
-
-
-def _of_files(
-    path: Path, columns: list[str], csv_types: Mapping[str, pa.DataType], coded: Sequence[str]
-) -> Batches:
-    if not path.exists():
-        raise _unreadable(path, "There is no such file or folder.")
-    files, form = _files(path)
-    if form == "parquet":
-        return _of_parquet(files, columns, path, coded)
-    with _readable(path):
-        dataset = _csv(files, csv_types)
-    return _of_dataset(dataset, columns, path, count=False)
-
-
-# Reading whole column chunks ahead costs several times the memory and gains nothing on a disk.
-_AS_IT_COMES = {"pre_buffer": False, "buffer_size": 1 << 20}
-_PARQUET = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(use_buffered_stream=True, **_AS_IT_COMES)
-)
-
-
-def _of_parquet(files: Sequence[Path], columns: list[str], path: Path, coded: Sequence[str]) -> Batches:
-    with _readable(path):
-        heads = [pq.read_metadata(file) for file in files]
-        schemas = [head.schema.to_arrow_schema() for head in heads]
-    if path.is_dir() and any(not set(columns) <= set(schema.names) for schema in schemas):
-        return _of_dataset(_with_folders(files, path, schemas), columns, path)
-    for schema, file in zip(schemas, files, strict=True):
-        require(columns, schema.names, Where(str(path if len(files) == 1 else file)))
-
-    def read() -> Iterator[pa.RecordBatch]:
-        # A data set's scanner would read ahead in each column, at several times the memory.
-        for file, schema in zip(files, schemas, strict=True):
-            # Only texts can be read as dictionaries; what else a column holds is for the checks to say.
-            texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
-            with _readable(file), pq.ParquetFile(file, read_dictionary=texts, **_AS_IT_COMES) as opened:
-                yield from opened.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
-
-    return Batches(read, sum(head.num_rows for head in heads))
-
-
-def _with_folders(files: Sequence[Path], path: Path, schemas: Sequence[pa.Schema]) -> ds.Dataset:
-    """With the columns that a folder's names spell, `day=2026-11-01/part-0.parquet`."""
-    names = [str(file) for file in files]
-    hive = {"format": _PARQUET, "partitioning": "hive", "partition_base_dir": str(path)}
-    with _readable(path):
-        first = ds.dataset(names, **hive)
-        whole = pa.unify_schemas([*schemas, first.schema], promote_options="permissive")
-        return ds.dataset(names, schema=whole, **hive)
-
-
-def _csv(files: Sequence[Path], types: Mapping[str, pa.DataType]) -> ds.Dataset:
-    # Empty texts are missing values. Types are guessed from a file's first block.
-    form = ds.CsvFileFormat(
-        convert_options=pcsv.ConvertOptions(strings_can_be_null=True, column_types=dict(types)),
-        read_options=pcsv.ReadOptions(block_size=1 << 22),
-    )
-    schemas = [form.inspect(str(file), filesystem=LocalFileSystem()) for file in files]
-    whole = pa.unify_schemas(schemas, promote_options="permissive")
-    whole = pa.schema([pa.field(each.name, types.get(each.name, each.type)) for each in whole])
-    return ds.dataset([str(file) for file in files], schema=whole, format=form)
-
-
-def _files(path: Path) -> tuple[list[Path], str]:
-    """The data files of a folder in the order of their paths, and whether they are `parquet` or `csv`."""
-    if not path.is_dir():
-        return [path], _form(path) or "parquet"
-    found = {file: _form(file) for file in sorted(path.rglob("*")) if _is_data(file, path)}
-    files = [file for file, form in found.items() if form is not None]
-    forms = {form for form in found.values() if form is not None}
-    if len(forms) == 1:
-        return files, forms.pop()
-    raise _unreadable(
-        path,
-        "The folder holds parquet files and CSV files."
-        if forms
-        else "The folder holds no parquet file and no CSV file.",
-    )
-
-
-def _is_data(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-
-
-def _form(path: Path) -> str | None:
-    name = path.name.lower()
-    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
-
-
-def _of_dataset(dataset: ds.Dataset, columns: list[str], path: Path | None, *, count: bool = True) -> Batches:
-    require(columns, dataset.schema.names, None if path is None else Where(str(path)))
-
-    def read() -> Iterator[pa.RecordBatch]:
-        with _readable(path):
-            yield from dataset.to_batches(
-                columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1
-            )
-
-    # Only parquet writes down how many rows it has; text would have to be read for it.
-    with _readable(path):
-        rows = dataset.count_rows() if count else None
-    return Batches(read, rows)
-
-
-@contextmanager
-def _readable(path: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        why = (str(error) or type(error).__name__).partition("\n")[0].rstrip(". ") + "."
-        raise _unreadable(path, why) from error
-
-
-def _unreadable(path: Path | None, why: str) -> Refused:
-    return Refused(
-        Diagnosis(
-            code="AME-E504",
-            where=None if path is None else Where(str(path)),
-            what="The table of scores cannot be read.",
-            why=why,
-            fix="Give a parquet or CSV file, or a folder of such files of one kind, with one row for each "
-            "scored row.",
-        )
-    )

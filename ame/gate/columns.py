@@ -73,7 +73,7 @@ def binary_labels(name: str, column: pa.Array, tally: Tally) -> NDArray[np.bool_
     if other.any():
         tally.note_other(int(np.count_nonzero(other)), np.unique(values[other])[:3].tolist())
     count = int(np.count_nonzero(positive))
-    _count_classes(tally, np.array([positive.size - count, count]))
+    tally.note_classes(np.array([positive.size - count, count]))
     return positive
 
 
@@ -109,9 +109,9 @@ def class_codes(
     other = int(np.count_nonzero(found == -1))
     if other and places:  # without a score the classes are not known yet
         wrong = [value for value, code in zip(values, codes, strict=False) if code == -1]
-        tally.note_other(other, wrong[:3])
+        tally.note_other(other, wrong)
     known: NDArray[np.int32] = np.maximum(found, 0)
-    _count_classes(tally, np.bincount(known, minlength=max(len(places), 1)))
+    tally.note_classes(np.bincount(known, minlength=max(len(places), 1)))
     return known
 
 
@@ -158,8 +158,13 @@ def slice_codes(name: str, column: pa.Array, tally: Tally) -> NDArray[np.int32]:
         tally.wrong_types[name] = str(column.type)
         return np.zeros(len(column), dtype=np.int32)
     codes = {text: code for code, text in enumerate(known)}
-    for text in texts:
-        codes.setdefault(text, len(codes))
+    new = [place for place, text in enumerate(texts) if text not in codes]
+    if len(new) > 1:  # numbered as rows have them first, however rows come in batches
+        first = np.full(len(texts), places.size)
+        np.minimum.at(first, places, np.arange(places.size))
+        new.sort(key=first.__getitem__)
+    for place in new:
+        codes.setdefault(texts[place], len(codes))
     known[:] = list(codes)
     return np.array([codes[text] for text in texts], dtype=np.int32)[places]
 
@@ -233,11 +238,3 @@ def _is_numeric(kind: pa.DataType) -> bool:
     types = pa.types
     number = types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
     return bool(number or types.is_decimal(kind))
-
-
-def _count_classes(tally: Tally, rows: NDArray[np.int64]) -> None:
-    classes = max(rows.size, tally.class_rows.size)
-    counted = np.zeros(classes, dtype=np.int64)
-    counted[: rows.size] += rows
-    counted[: tally.class_rows.size] += tally.class_rows
-    tally.class_rows = counted

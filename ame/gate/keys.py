@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -163,16 +163,39 @@ class Repeats:
         """Take in the hashes of more rows; 0, a missing key, is passed over."""
         hashes = hashes[hashes != 0]
         self._rows += hashes.size
-        if self._flags is None:
-            self._kept.append(hashes)
-            if self._rows <= self.exact:
-                return
-            self._flags = np.zeros(self._SLOTS, dtype=np.bool_)
-            for kept in self._kept:
-                self._flag(self._flags, kept)
-            self._kept.clear()
-        else:
+        if self._flags is not None:
             self._flag(self._flags, hashes)
+            return
+        self._kept.append(hashes)
+        if self._rows > self.exact:
+            self._estimate()
+
+    def merge(self, other: Repeats) -> None:
+        """Take in the rows of another table; a count that is not exact makes the whole an estimate."""
+        self._rows += other._rows
+        self._kept += other._kept
+        if self._flags is not None or other._flags is not None or self._rows > self.exact:
+            flags = self._estimate()
+            if other._flags is not None:
+                flags |= other._flags
+
+    def _estimate(self) -> NDArray[np.bool_]:
+        """The flags, which from now on are all that is kept."""
+        if self._flags is None:
+            self._flags = np.zeros(self._SLOTS, dtype=np.bool_)
+        for kept in self._kept:
+            self._flag(self._flags, kept)
+        self._kept.clear()
+        return self._flags
+
+    def __getstate__(self) -> dict[str, Any]:
+        flags = None if self._flags is None else np.packbits(self._flags)
+        return {"exact": self.exact, "rows": self._rows, "kept": self._kept, "flags": flags}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.exact, self._rows, self._kept = state["exact"], state["rows"], state["kept"]
+        flags = state["flags"]
+        self._flags = None if flags is None else np.unpackbits(flags).view(np.bool_)
 
     def rows(self) -> int:
         """Rows whose hash an earlier row had; beyond `exact` rows what is certainly not chance.

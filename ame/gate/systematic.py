@@ -274,8 +274,10 @@ def _recalibration(reliability: Reliability) -> tuple[float, float]:
         if not np.linalg.cond(information) < 1e14:
             break
         step = np.linalg.solve(information, score)
-        before = likelihood(coefficients)
-        while likelihood(coefficients + step) < before and np.abs(step).max() > 1e-9:
+        # A fall within the rounding of the sums is none: halved last steps would end anywhere near the top.
+        least = likelihood(coefficients)
+        least -= 1e-12 * abs(least)
+        while likelihood(coefficients + step) < least and np.abs(step).max() > 1e-9:
             step /= 2
         coefficients = coefficients + step
         if np.abs(step).max() <= 1e-9:

@@ -6,7 +6,7 @@ which `ame.gate.checks` makes sentences; only a table that cannot be read at all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,7 +20,18 @@ from ame.gate.config import ABTest
 from ame.gate.keys import Hashes, combine64
 from ame.gate.tally import MODELS, Tally
 
-__all__ = ["MODELS", "Progress", "ScoredRows", "Scores", "Source", "Tally", "open_scores"]
+__all__ = [
+    "MODELS",
+    "Progress",
+    "ScoredRows",
+    "Scores",
+    "Source",
+    "Tally",
+    "empty_tally",
+    "open_scores",
+    "read_again",
+    "read_and_count",
+]
 
 #: Called with what is being done and the share of the whole test that is done, from 0 to 1.
 Progress: TypeAlias = Callable[[str, float], None]
@@ -56,6 +67,7 @@ class Source:
     """The rows of a test, to be read as often as it takes.
 
     Attributes:
+        data: the record batches that the rows come from.
         rows: how many there are; None when that is known only after the first pass.
         tally: what the first pass counted. When its `sound` is false the arrays of that batch and of later
             ones hold values that mean nothing, and only the counting goes on.
@@ -63,10 +75,10 @@ class Source:
 
     def __init__(self, config: ABTest, batches: Batches) -> None:
         self._config = config
-        self._batches = batches
         self._counted = False
+        self.data = batches
         self.rows = batches.rows
-        self.tally = Tally(slice_values={name: [] for name in config.slices})
+        self.tally = empty_tally(config)
 
     @property
     def slice_values(self) -> Mapping[str, list[str]]:
@@ -86,15 +98,23 @@ class Source:
         Raises:
             Refused: AME-E504 when a file breaks while it is read.
         """
-        if not self._counted:
-            self.tally = Tally(slice_values={name: [] for name in self._config.slices})
-        for batch in self._batches:
-            if batch.num_rows:
-                # Later passes count into a tally that is thrown away, but for the codes of the slices.
-                tally = Tally(slice_values=self.tally.slice_values) if self._counted else self.tally
-                yield _read(self._config, batch, tally, count=not self._counted)
+        if self._counted:
+            yield from read_again(self._config, self.data, self.slice_values)
+            return
+        self.tally = empty_tally(self._config)
+        yield from read_and_count(self._config, self.data, self.tally)
+        self.counted(self.tally)
+
+    def counted(self, tally: Tally) -> None:
+        """All rows have been read, and this was counted."""
+        self.tally = tally
         self._counted = True
-        self.rows = self.tally.rows
+        self.rows = tally.rows
+
+    def replaced(self, batches: Batches) -> None:
+        """The same rows can be read from here."""
+        self.data = batches
+        self.rows = batches.rows
 
 
 def open_scores(config: ABTest, data: Scores) -> Source:
@@ -115,6 +135,29 @@ def open_scores(config: ABTest, data: Scores) -> Source:
         types[config.label] = pa.float64()
     wanted = [config.label, *MODELS, *named, *config.slices]
     return Source(config, open_batches(data, wanted, csv_types=types, coded=config.slices))
+
+
+def empty_tally(config: ABTest) -> Tally:
+    """The tally of no rows yet."""
+    return Tally(
+        slice_values={name: [] for name in config.slices}, time_column=config.time or Tally().time_column
+    )
+
+
+def read_and_count(config: ABTest, batches: Iterable[pa.RecordBatch], tally: Tally) -> Iterator[ScoredRows]:
+    """The rows of the batches that have any; the tally counts them before they come."""
+    for batch in batches:
+        if batch.num_rows:
+            yield _read(config, batch, tally, count=True)
+
+
+def read_again(
+    config: ABTest, batches: Iterable[pa.RecordBatch], slice_values: Mapping[str, list[str]]
+) -> Iterator[ScoredRows]:
+    """The rows of the batches that have any, once more: nothing is counted, and slices have known codes."""
+    for batch in batches:
+        if batch.num_rows:
+            yield _read(config, batch, Tally(slice_values=dict(slice_values)), count=False)
 
 
 def _read(config: ABTest, batch: pa.RecordBatch, tally: Tally, *, count: bool) -> ScoredRows:
@@ -200,6 +243,4 @@ def _note_range(config: ABTest, model: str, values: NDArray[np.float64], tally: 
     if values.ndim == 2:
         off = np.abs(values.sum(axis=1) - 1.0) > _SUM_TOLERANCE
         tally.not_summing[model] += int(np.count_nonzero(off))
-    if model in tally.lowest and np.shape(tally.lowest[model]) == np.shape(least):
-        least, greatest = np.fmin(tally.lowest[model], least), np.fmax(tally.highest[model], greatest)
-    tally.lowest[model], tally.highest[model] = least, greatest
+    tally.note_bounds(model, least, greatest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Tally:
         wrong_types: column -> Arrow type, for columns that hold what they must not.
         labels_missing: labels that are null or NaN.
         labels_other: labels that are none of the classes, or not finite.
-        label_examples: up to three of the latter.
+        label_examples: the three least of the latter, which do not depend on how rows come in batches.
         class_rows: int64, shape (classes,), rows by class; (2,) in a binary test, (0,) in a regression.
         classes: probabilities in a row of multiclass scores; 0 before one was seen and in other tasks.
         lengths: the different numbers of probabilities that were seen in a row.
@@ -42,6 +43,7 @@ class Tally:
         same: whether both models gave every row exactly the same score.
         entities_missing, keys_missing, times_missing: null or NaN.
         times: the first and the last time; None before one was seen.
+        time_column: what their column is called.
         slice_values: slice column -> the texts of its codes.
         sketch: of the rows' keys.
         repeats: of the rows' keys; without a key, of all that was read of a row.
@@ -68,6 +70,7 @@ class Tally:
     keys_missing: int = 0
     times_missing: int = 0
     times: tuple[object, object] | None = None
+    time_column: str = "time"
     slice_values: dict[str, list[str]] = field(default_factory=dict)
     sketch: Sketch = field(default_factory=Sketch)
     repeats: Repeats = field(default_factory=Repeats)
@@ -90,6 +93,78 @@ class Tally:
         return [name for name, values in self.slice_values.items() if len(values) > MAX_SLICE_VALUES]
 
     def note_other(self, count: int, examples: Sequence[object]) -> None:
-        """Count labels that are none of the classes."""
+        """Count labels that are none of the classes; the three least are examples enough."""
         self.labels_other += count
-        self.label_examples = tuple(dict.fromkeys((*self.label_examples, *examples)))[:3]
+        different = dict.fromkeys((*self.label_examples, *examples))
+        self.label_examples = tuple(sorted(different, key=_in_order))[:3]
+
+    def note_classes(self, rows: NDArray[np.int64]) -> None:
+        """Count rows by class, of as many classes as have been seen."""
+        more = max(0, rows.size - self.class_rows.size)
+        self.class_rows = np.pad(self.class_rows, (0, more))
+        self.class_rows[: rows.size] += rows
+
+    def note_bounds(self, model: str, least: NDArray[np.float64], greatest: NDArray[np.float64]) -> None:
+        """Take in the least and the greatest score of more rows."""
+        if model in self.lowest and np.shape(self.lowest[model]) == np.shape(least):
+            least = np.fmin(self.lowest[model], least)
+            greatest = np.fmax(self.highest[model], greatest)
+        self.lowest[model], self.highest[model] = least, greatest
+
+    def merge(self, other: Tally) -> dict[str, NDArray[np.intp]]:
+        """Take in what was counted of the rows that follow these, by another reader of the same columns.
+
+        For each slice column the places here of the other's values, shape (values,): what is new has got the
+        next places, until there are too many.
+        """
+        self.rows += other.rows
+        self.wrong_types |= other.wrong_types
+        self.labels_missing += other.labels_missing
+        self.note_other(other.labels_other, other.label_examples)
+        self.note_classes(other.class_rows)
+        self.classes = self.classes or other.classes
+        self.lengths |= other.lengths
+        for counts, more in (
+            (self.unanswered, other.unanswered),
+            (self.out_of_range, other.out_of_range),
+            (self.not_summing, other.not_summing),
+        ):
+            for model, count in more.items():
+                counts[model] += count
+        self.answered_by_one += other.answered_by_one
+        self.not_a_number += other.not_a_number
+        for model, least in other.lowest.items():
+            self.note_bounds(model, least, other.highest[model])
+        self.same = self.same and other.same
+        self.entities_missing += other.entities_missing
+        self.keys_missing += other.keys_missing
+        self.times_missing += other.times_missing
+        self._merge_times(other)
+        self.sketch.merge(other.sketch)
+        self.repeats.merge(other.repeats)
+        self.answers.merge(other.answers)
+        return {name: self._places(name, values) for name, values in other.slice_values.items()}
+
+    def _merge_times(self, other: Tally) -> None:
+        every: list[Any] = [*(self.times or ()), *(other.times or ())]
+        if every:
+            try:
+                self.times = min(every), max(every)
+            except TypeError:  # a text, a number or a moment with a zone in one file, and not in another
+                self.wrong_types.setdefault(self.time_column, "values that cannot be put in order")
+
+    def _places(self, name: str, values: Sequence[str]) -> NDArray[np.intp]:
+        known = self.slice_values.setdefault(name, [])
+        places = {text: code for code, text in enumerate(known)}
+        for text in values:
+            if len(places) > MAX_SLICE_VALUES:
+                break
+            places.setdefault(text, len(places))
+        known[:] = list(places)
+        return np.array([places.get(text, 0) for text in values], dtype=np.intp)
+
+
+def _in_order(value: object) -> tuple[bool, float, str]:
+    """Numbers by their size, before texts."""
+    number = float(value) if isinstance(value, int | float) else None
+    return (True, 0.0, str(value)) if number is None else (False, number, "")

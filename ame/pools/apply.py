@@ -1,4 +1,4 @@
-"""The three work pools of a Prefect server: made, brought up to date, and never taken from anybody.
+"""The work pools of a Prefect server: made, brought up to date, and never taken from anybody.
 
 A template of ours carries a mark with its own digest. A pool whose template no longer has the digest
 that the mark says was edited by hand; one without a mark was made by somebody else. Both are left as
@@ -30,6 +30,7 @@ _DESCRIPTIONS: Mapping[Kind, str] = {
     "control": "Runs that start other runs and wait for them. Give it no concurrency limit.",
     "cpu": "Tasks without a GPU.",
     "gpu": "Tasks that ask for a GPU.",
+    "spark": "Comparisons on Spark: the driver, which starts its executors.",
 }
 _UPDATE = "Change it through `ame pools apply` and its --values file, or replace what is there with --force."
 
@@ -66,7 +67,7 @@ def apply_pools(
     dry_run: bool = False,
     force: bool = False,
 ) -> list[Applied]:
-    """Make the three pools, or bring their templates up to date; all of them or, when refused, none.
+    """Make the pools, or bring their templates up to date; all of them or, when refused, none.
 
     With them goes the automation that ends runs which have died with their machine.
 

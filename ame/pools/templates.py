@@ -1,4 +1,4 @@
-"""Base job templates of the three work pools, derived from the one that Prefect's worker ships.
+"""Base job templates of the work pools, derived from the one that Prefect's worker ships.
 
 Deriving keeps what Prefect's own code counts on (the container's name, the two misplaced fields of the
 pod, labels and environment), so that a new release of the worker changes our templates with it.
@@ -15,9 +15,11 @@ from typing import Any
 from ame import __version__
 from ame.diagnosis import Diagnosis, Refused
 from ame.pools.variables import KINDS, KUBERNETES_VARIABLES, PREFECT_VARIABLES, Kind, default_resources
+from ame.spark.kubernetes import BLOCKS_PORT, DRIVER_PORT
 
 __all__ = [
     "MARK",
+    "SPARK_ACCOUNT",
     "WORKSPACE",
     "base_job_template",
     "digest_of",
@@ -30,6 +32,18 @@ WORKSPACE = "/workspace"
 #: The key of a template that says who made it; Prefect keeps it and reads past it.
 MARK = "ame-flows"
 
+#: The service account of infra/kubernetes/spark-rbac.yaml.
+SPARK_ACCOUNT = "ame-spark"
+
+#: What a driver has to know of itself, by the variables that `ame.spark` reads.
+_DOWNWARD = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
+_DRIVER_PORTS = {"spark-driver": DRIVER_PORT, "spark-blocks": BLOCKS_PORT}
+_ACCOUNTS = {
+    "driver": "The service account of the pod, which has the rights of infra/kubernetes/spark-rbac.yaml: the "
+    "pod starts and removes its executors.",
+    "task": "The service account of the pod, for example one that is bound to a cloud identity. Its "
+    "Kubernetes token is not mounted.",
+}
 _KEEP_FINISHED_JOBS = 24 * 3600
 _USER = 1000
 
@@ -43,7 +57,7 @@ def base_job_template(kind: Kind, *, defaults: Mapping[str, Any] | None = None) 
     """The base job template of one Kubernetes work pool.
 
     Args:
-        kind: which of the three pools.
+        kind: which of the pools.
         defaults: values of variables for deployments that do not state them, by name; they win over
             ours, each as a whole.
 
@@ -52,10 +66,12 @@ def base_job_template(kind: Kind, *, defaults: Mapping[str, Any] | None = None) 
     """
     template = _shipped()
     template["job_configuration"] = _job_configuration(template["job_configuration"])
+    if kind == "spark":
+        _drive(template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"])
     properties = template["variables"]["properties"]
     ours: dict[str, Any] = {name: properties[name] for name in PREFECT_VARIABLES}
     ours |= copy.deepcopy(dict(KUBERNETES_VARIABLES))
-    _describe(ours)
+    _describe(ours, kind)
     for name, value in {**_defaults(kind), **(defaults or {})}.items():
         ours[name]["default"] = copy.deepcopy(value)
     template["variables"] = {
@@ -81,7 +97,7 @@ def digest_of(template: Mapping[str, Any]) -> str:
 
 
 def template_files() -> dict[str, str]:
-    """The three Kubernetes templates as the files that are committed, by file name."""
+    """The Kubernetes templates as the files that are committed, by file name."""
     return {f"{kind}.json": json.dumps(base_job_template(kind), indent=2) + "\n" for kind in KINDS}
 
 
@@ -155,29 +171,42 @@ def _job_configuration(shipped: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "job_manifest": job}
 
 
-def _describe(variables: dict[str, Any]) -> None:
+def _drive(pod: dict[str, Any]) -> None:
+    """Make the pod a Spark driver that starts pods of executors: it speaks to Kubernetes and is spoken to."""
+    (container,) = pod["containers"]
+    pod["automountServiceAccountToken"] = True
+    # Prefect's worker puts what `env` holds before what stands here.
+    container["env"] = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _DOWNWARD.items()
+    ]
+    container["ports"] = [{"name": name, "containerPort": port} for name, port in _DRIVER_PORTS.items()]
+
+
+def _describe(variables: dict[str, Any], kind: Kind) -> None:
     """Where ours say something else than what Prefect's text says."""
     variables["image"]["description"] = (
         "The image of the container. It holds ame-flows with the version that deployed; "
         "the project's files come from the artifact store."
     )
     variables["image"].pop("examples", None)
+    if kind == "spark":
+        variables["image"]["description"] += " It holds Java and Spark, also for the executors."
     variables["env"]["description"] = (
         "Environment variables of the container, to be read by everybody: secrets belong into Environment "
         "From. They are added to the pool's, name by name; null removes one."
     )
-    variables["service_account_name"]["description"] = (
-        "The service account of the pod, for example one that is bound to a cloud identity. Its Kubernetes "
-        "token is not mounted."
-    )
+    variables["service_account_name"]["description"] = _ACCOUNTS["driver" if kind == "spark" else "task"]
 
 
 def _defaults(kind: Kind) -> dict[str, Any]:
-    return {
-        "image": f"ame-flows:{__version__}",
-        "finished_job_ttl": _KEEP_FINISHED_JOBS,
-        **default_resources(kind),
-    }
+    shared = {"finished_job_ttl": _KEEP_FINISHED_JOBS, **default_resources(kind)}
+    if kind == "spark":
+        return {
+            "image": f"ame-flows-spark:{__version__}",
+            "service_account_name": SPARK_ACCOUNT,
+            **shared,
+        }
+    return {"image": f"ame-flows:{__version__}", **shared}
 
 
 def _marked(template: dict[str, Any], kind: Kind) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ame.pools.schema import faults_of
 from ame.pools.templates import base_job_template
 from ame.pools.variables import KINDS, Kind
 
-__all__ = ["read_values", "refuse_impossible"]
+__all__ = ["common_values", "read_values", "refuse_impossible"]
 
 _POOLS = "pools"
 
@@ -33,6 +33,15 @@ def read_values(path: Path) -> dict[Kind, dict[str, Any]]:
         Refused: AME-E835 for what the file does not have to say, AME-E836 for values of another type.
     """
     return _Reader(path).read()
+
+
+def common_values(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said for all pools, as far as it is about this one.
+
+    A driver of Spark keeps the service account that has its rights, unless another is named for its pool.
+    """
+    kept = "service_account_name" if kind == "spark" else None
+    return {name: value for name, value in values.items() if name != kept}
 
 
 def refuse_impossible(defaults: Mapping[Kind, Mapping[str, Any]], said_by: str) -> None:
@@ -87,7 +96,7 @@ class _Reader:
                 everywhere.update(self._variable(name, key, node))
         if self._problems:
             raise Refused(*self._problems)
-        return {kind: {**everywhere, **own.get(kind, {})} for kind in KINDS}
+        return {kind: {**common_values(kind, everywhere), **own.get(kind, {})} for kind in KINDS}
 
     def _document(self) -> yaml.Node | None:
         try:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 __all__ = ["KINDS", "KUBERNETES_VARIABLES", "PLACES", "PREFECT_VARIABLES", "Kind", "default_resources"]
 
-Kind = Literal["control", "cpu", "gpu"]
-KINDS: tuple[Kind, ...] = ("control", "cpu", "gpu")
+Kind = Literal["control", "cpu", "gpu", "spark"]
+KINDS: tuple[Kind, ...] = ("control", "cpu", "gpu", "spark")
 
 _POD = "spec.template.spec"
 _CONTAINER = f"{_POD}.containers[0]"
@@ -146,13 +146,16 @@ _GPU_TOLERATIONS = [
 def default_resources(kind: Kind) -> dict[str, Any]:
     """Values for a deployment that says nothing: modest, bounded in memory, and never a GPU.
 
-    The control pool's runs start others and wait; the other two run a task that states no resources.
+    The control pool's runs start others and wait; cpu and gpu run a task that states no resources; spark
+    runs the driver of a comparison, a JVM beside the flow's own process.
     There is no CPU limit: it would only slow a task down on a node that has time to spare.
     """
     if kind == "control":
         return {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
     if kind == "cpu":
         return {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
+    if kind == "spark":
+        return {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "8Gi"}}
     return {
         "requests": {"cpu": "1", "memory": "4Gi"},
         "limits": {"memory": "16Gi"},

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
+from ame.scoring.formats import FORMATS, common_format, dataset_of, is_data, whole_schema
 from ame.store import digest_of_folder
 
-__all__ = ["Holdout", "open_holdout"]
-
-_FORMATS: dict[str, ds.FileFormat] = {
-    # Buffering ahead, the default, keeps what was read until the file's end.
-    "parquet": ds.ParquetFileFormat(
-        default_fragment_scan_options=ds.ParquetFragmentScanOptions(
-            pre_buffer=False, use_buffered_stream=True
-        )
-    ),
-    # As pandas.read_csv, which the training most likely used, would tell: empty texts are missing values.
-    # Types are guessed from a file's first 16 MiB.
-    "csv": ds.CsvFileFormat(
-        convert_options=pcsv.ConvertOptions(strings_can_be_null=True),
-        read_options=pcsv.ReadOptions(block_size=1 << 24),
-    ),
-}
-_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+__all__ = ["Holdout", "open_holdout", "readable", "require_columns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +56,7 @@ class Holdout:
             Refused: AME-E401, when a value does not have the type of its column.
         """
         schema = self.schema(columns)
-        with _readable(f"{self.kind} '{self.name}'", self.where, self._source):
+        with readable(f"{self.kind} '{self.name}'", self.where, self._source):
             for batch in self._data.to_batches(
                 columns=list(columns), use_threads=False, batch_readahead=2, fragment_readahead=1
             ):
@@ -98,44 +81,56 @@ class Holdout:
         Raises:
             Refused: AME-E402.
         """
-        missing = [name for name in columns if name not in self.columns]
-        if missing:
-            raise Refused(
-                Diagnosis(
-                    code="AME-E402",
-                    where=where,
-                    what=f"the {self.kind} '{self.name}' has no column "
-                    f"{', '.join(map(repr, missing))}, {what_for}.",
-                    why=f"Its columns: {', '.join(self.columns)}.",
-                )
-            )
+        require_columns(self.name, self.kind, self.columns, columns, where, what_for)
 
 
 def open_holdout(path: Path, name: str, where: Where, kind: str = "holdout") -> Holdout:
     """Open a file or a folder of files of one format.
 
     A folder's files are taken in the order of their paths, without those that, or whose folders, begin
-    with '.' or '_'. Files may differ in the order and in the width of their columns.
+    with '.' or '_'. Files may differ in the order and in the width of their columns. Folders that are called
+    `NAME=VALUE` give a column.
 
     Raises:
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
-    with _readable(f"{kind} '{name}'", where, path.name):
+    with readable(f"{kind} '{name}'", where, path.name):
         if not path.exists():
             raise ValueError("It does not exist")
-        files = [path] if not path.is_dir() else [p for p in sorted(path.rglob("*")) if _is_data(p, path)]
-        formats = {_format(file) for file in files}
-        form = formats.pop() if len(formats) == 1 else None
-        if form is None:
-            raise ValueError("It is not a set of parquet files, nor one of CSV files")
-        data = _dataset(files, form)
+        files = [path] if not path.is_dir() else [p for p in sorted(path.rglob("*")) if _is_file(p, path)]
+        data = _dataset(files, path if path.is_dir() else None)
         digest = digest_of_folder(path if path.is_dir() else path.parent, files)
     digest = hashlib.sha256(digest.encode()).hexdigest()
     return Holdout(name, digest, tuple(data.schema.names), where, path.name, data, kind)
 
 
+def require_columns(
+    name: str, kind: str, found: Sequence[str], columns: Sequence[str], where: Where, what_for: str
+) -> None:
+    """Refuse to go on without these columns.
+
+    Raises:
+        Refused: AME-E402.
+    """
+    missing = [column for column in columns if column not in found]
+    if missing:
+        raise Refused(
+            Diagnosis(
+                code="AME-E402",
+                where=where,
+                what=f"the {kind} '{name}' has no column {', '.join(map(repr, missing))}, {what_for}.",
+                why=f"Its columns: {', '.join(found)}.",
+            )
+        )
+
+
 @contextlib.contextmanager
-def _readable(what: str, where: Where, source: str) -> Iterator[None]:
+def readable(what: str, where: Where, source: str) -> Iterator[None]:
+    """Say what could not be read, and why, when the body fails.
+
+    Raises:
+        Refused: AME-E401.
+    """
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -151,34 +146,14 @@ def _readable(what: str, where: Where, source: str) -> Iterator[None]:
         ) from error
 
 
-def _is_data(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+def _is_file(path: Path, folder: Path) -> bool:
+    return path.is_file() and is_data(path.relative_to(folder))
 
 
-def _format(file: Path) -> str | None:
-    name = file.name.lower()
-    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
-
-
-def _dataset(files: list[Path], form: str) -> ds.Dataset:
+def _dataset(files: list[Path], base: Path | None) -> ds.Dataset:
     """All files as one table whose columns are wide enough for each of them."""
-    schemas = {file: _FORMATS[form].inspect(str(file), filesystem=LocalFileSystem()) for file in files}
-    columns = schemas[files[0]].names
-    for file, schema in schemas.items():
-        twice = [column for column, times in Counter(schema.names).items() if times > 1]
-        if twice:
-            raise ValueError(f"File {file.name} has the column {twice[0]!r} twice")
-        if form == "csv" and (binary := [field.name for field in schema if pa.types.is_binary(field.type)]):
-            raise ValueError(f"The column {binary[0]!r} of {file.name} is not UTF-8 text")
-        odd = sorted(set(schema.names) ^ set(columns))
-        if odd:
-            raise ValueError(f"Files {files[0].name} and {file.name} differ in the column {odd[0]!r}")
-    whole = pa.unify_schemas(list(schemas.values()), promote_options="permissive")
-    if form == "csv":
-        whole = pa.schema([_as_pandas_reads(field) for field in whole])
-    return ds.dataset([str(file) for file in files], schema=whole, format=_FORMATS[form])
-
-
-def _as_pandas_reads(field: pa.Field) -> pa.Field:
-    """Dates and times stay texts, as pandas.read_csv leaves them."""
-    return field.with_type(pa.string()) if pa.types.is_temporal(field.type) else field
+    form = common_format(file.name for file in files)
+    system = LocalFileSystem()
+    schemas = {str(file): FORMATS[form].inspect(str(file), filesystem=system) for file in files}
+    whole = whole_schema(schemas, form)
+    return dataset_of(list(schemas), whole, form, system, None if base is None else str(base))

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.gate.keys import combine64, hash64, is_plain
 from ame.scoring.holdout import Holdout
+from ame.scoring.row_hashes import row_hashes
 
 __all__ = ["common_classes", "join_scores", "row_column", "score_digests"]
 
@@ -58,7 +56,7 @@ def join_scores(
     read = list(columns) if row is None else sorted(holdout.columns)
     with pq.ParquetWriter(file, schema) as writer:
         for batch in holdout.batches(read):
-            keys = [] if row is None else [pa.array(_hashes(batch))]
+            keys = [] if row is None else [pa.array(row_hashes(batch))]
             taken = [answer.take(batch.num_rows) for answer in answers.values()]
             rows += batch.num_rows
             if any(len(some) != batch.num_rows for some in taken):
@@ -68,19 +66,6 @@ def join_scores(
     if any(len(answer.take(1)) for answer in answers.values()):
         raise Refused(_changed(holdout))
     return rows
-
-
-def _hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    return combine64([hash64(_plain(column)) for column in batch.columns])
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """Lists, structs and the like as their text."""
-    if is_plain(column.type):
-        return column
-    return pa.array(
-        [None if value is None else repr(value) for value in column.to_pylist()], pa.large_string()
-    )
 
 
 def common_classes(scores: Mapping[str, Path]) -> tuple[Any, ...]:

@@ -38,17 +38,8 @@ def main(request_file: str) -> None:
         frame = batch.to_pandas()
         if request["features"]:
             frame = frame[request["features"]]
-        predicted = numpy.asarray(predict(frame))
-        if task == "multiclass":
-            scores = to_probabilities(predicted, len(frame), classes or told)[:, order]
-            kind = pyarrow.list_(pyarrow.float64(), scores.shape[1])
-            flat = pyarrow.array(scores.astype("float64").ravel())
-            column = pyarrow.FixedSizeListArray.from_arrays(flat, scores.shape[1])
-        else:
-            scores = (
-                to_scores(predicted, len(frame)) if task == "binary" else to_numbers(predicted, len(frame))
-            )
-            column = pyarrow.array(scores.astype("float64"))
+        column = column_of(numpy.asarray(predict(frame)), len(frame), task, classes or told, order)
+        kind = column.type
         if writer is None:
             schema = schema_of(kind, classes or told)
             writer = pyarrow.parquet.ParquetWriter(request["output"], schema)
@@ -60,6 +51,18 @@ def main(request_file: str) -> None:
             kind = pyarrow.list_(pyarrow.float64(), len(classes or told or [0, 1]))
         writer = pyarrow.parquet.ParquetWriter(request["output"], schema_of(kind, classes or told))
     writer.close()
+
+
+def column_of(predicted: Any, rows: int, task: str, classes: Optional[List[Any]], order: Any) -> Any:
+    """What a model answers for some rows as an Arrow column of scores; `order` is that of `order_of`."""
+    import pyarrow
+
+    if task == "multiclass":
+        scores = to_probabilities(predicted, rows, classes)[:, order]
+        flat = pyarrow.array(scores.astype("float64").ravel())
+        return pyarrow.FixedSizeListArray.from_arrays(flat, scores.shape[1])
+    scores = to_scores(predicted, rows) if task == "binary" else to_numbers(predicted, rows)
+    return pyarrow.array(scores.astype("float64"))
 
 
 def schema_of(kind: Any, classes: Optional[List[Any]]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ame.diagnosis import Diagnosis, Where
 from ame.gate.config import ABTest
 from ame.quantity import parse_quantity
+from ame.spark.settings import SparkSettings
 
 __all__ = [
     "AbTestSection",
@@ -183,27 +184,48 @@ class AbTestSection:
     """The `abTest` section: the holdout, how it is scored, and the gate's own configuration.
 
     Attributes:
-        data_set: name of a data set of this project; exactly one of it and `data_path` is given.
+        data_set: name of a data set of this project; exactly one of it, `data_path`, `data_uri` and
+            `data_table` is given.
         data_path: a path relative to the project folder.
-        training_set, training_path: the rows that the models are trained on, named like the holdout; at
-            most one of them is given.
+        data_uri: s3://BUCKET/PREFIX, without a slash at its end.
+        data_table: a name that Spark's catalogs know; read by Spark only.
+        training_set, training_path, training_uri: the rows that the models are trained on, named like the
+            holdout; at most one of them is given.
         features: the columns given to the models; empty means the model signature's inputs.
         gate: what the pure statistics read.
         scoring: `model` scores each version in the environment it was logged with, `current` in the
-            one that runs ame-flows.
-        engine: where the gate's numbers are computed.
+            one that runs ame-flows; on Spark the executors' environment scores.
+        scoring_engine: where versions are scored; `auto` is where the gate's numbers are computed.
+        engine: where the gate's numbers are computed; the same ones come out everywhere.
+        resources: of the comparison's own process, which on Spark is the driver.
+        spark: the session, or None when the file says nothing about it.
     """
 
     gate: ABTest
     where: Where
     data_set: str | None = None
     data_path: str | None = None
+    data_uri: str | None = None
+    data_table: str | None = None
     training_set: str | None = None
     training_path: str | None = None
+    training_uri: str | None = None
     features: tuple[str, ...] = ()
     scoring: Literal["model", "current"] = "model"
-    engine: Literal["auto", "local"] = "auto"
+    scoring_engine: Literal["auto", "local", "spark"] = "auto"
+    engine: Literal["auto", "local", "spark"] = "auto"
     resources: Resources = field(default_factory=Resources)
+    spark: SparkSettings | None = None
+
+    @property
+    def holdout(self) -> str:
+        """The holdout as the file names it: a data set, path, URI or table."""
+        return self.data_set or self.data_path or self.data_uri or self.data_table or ""
+
+    @property
+    def trained_on(self) -> str | None:
+        """The training rows as the file names them."""
+        return self.training_set or self.training_path or self.training_uri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from ame.spec.section import Shape
 __all__ = [
     "AB_TEST",
     "AB_TEST_DATA",
+    "AB_TEST_TRAINING",
     "AFFINITY",
     "ARTIFACTS",
     "DATA_SET",
@@ -16,6 +17,7 @@ __all__ = [
     "ENV_FROM_REFERENCE",
     "EXECUTOR",
     "EXECUTOR_KINDS",
+    "EXECUTOR_RESOURCES",
     "KUBERNETES",
     "MARGIN",
     "MODEL",
@@ -25,6 +27,7 @@ __all__ = [
     "REFERENCE",
     "RESOURCES",
     "SCORING",
+    "SPARK",
     "TASK",
     "THRESHOLD",
     "TOLERATION",
@@ -32,7 +35,6 @@ __all__ = [
     "TRIGGERS",
     "VALIDATION",
     "WITHHELD_DESIGNS",
-    "WITHHELD_ENGINES",
     "WITHHELD_EXECUTORS",
     "WITHHELD_FIRST_VERSIONS",
     "WITHHELD_SCORING",
@@ -123,16 +125,20 @@ AB_TEST = Shape(
     _keys(
         "data training label task design features entity row time primary guardrails metrics slices "
         "sliceMargin classes alpha power looks threshold quantile minPositives minSliceRows "
-        "minSlicePositives maxDuplicates maxOverlap scoring resources engine"
+        "minSlicePositives maxDuplicates maxOverlap scoring resources engine spark"
     ),
     withheld=dict.fromkeys(("variant", "share", "sampleRatioAlpha"), _SPLIT),
 )
-AB_TEST_DATA = Shape(
-    _keys("dataSet path"),
-    withheld={"uri": "Make it a data set whose task downloads the file, and name it with `dataSet`."},
+AB_TEST_DATA = Shape(_keys("dataSet path uri table"))
+AB_TEST_TRAINING = Shape(
+    _keys("dataSet path uri"),
+    withheld={"table": "Write its rows as parquet, and name them with `path` or `uri`."},
 )
 MARGIN = Shape(_keys("metric margin"))
-SCORING = Shape(_keys("environment"))
+SCORING = Shape(_keys("environment engine"))
+SPARK = Shape(_keys("master executors resources image archive conf"))
+# What `resources` knows elsewhere is let through to its reader, which says what executors take.
+EXECUTOR_RESOURCES = Shape(_keys("cpu memory"), dated=_keys("storage gpuProduct gpus vram"), domains=True)
 PROMOTION = Shape(_keys("strategy firstVersion metric greaterIsBetter"))
 DEPLOYMENT = Shape(
     _keys("replicas resources image enableTls ingressAnnotations autoDeploy"),
@@ -150,4 +156,3 @@ WITHHELD_STRATEGIES = {"approval": f"Write `strategy: never` and {_BY_HAND}"}
 WITHHELD_FIRST_VERSIONS = {"approval": f"Write `firstVersion: never` and {_BY_HAND}"}
 WITHHELD_SCORING = {"training": "Write `environment: model`."}
 WITHHELD_DESIGNS = {"split": _SPLIT}
-WITHHELD_ENGINES = {"spark": "Write `engine: local`, which reads the scores in batches."}

@@ -7,14 +7,16 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from prefect.types import SecretDict
 from pydantic import SecretStr, ValidationError
 
 from ame.diagnosis import Refused
+from ame.spark import SparkSettings
 from ame.store import StoreSettings
-from blocks import ArtifactStore, MlflowServer, results_block
+from blocks import ArtifactStore, MlflowServer, SparkSession, results_block
 from tests.conftest import Embedded
 
 ROOT = Path(__file__).parents[2]
@@ -88,19 +90,60 @@ def test_results_lie_below_the_store() -> None:
     assert HIDDEN not in repr(bucket)
 
 
+def test_a_spark_session_becomes_settings_without_showing_its_secrets() -> None:
+    block = SparkSession(
+        master="spark://host:7077",
+        executors=2,
+        memory="4Gi",
+        conf={"spark.sql.shuffle.partitions": "8"},
+        secret_conf=SecretDict({"spark.hadoop.fs.s3a.secret.key": HIDDEN}),
+    )
+    assert block.settings() == SparkSettings(
+        master="spark://host:7077",
+        executors=2,
+        memory="4Gi",
+        conf=(("spark.hadoop.fs.s3a.secret.key", HIDDEN), ("spark.sql.shuffle.partitions", "8")),
+    )
+    assert HIDDEN not in repr(block) + str(block) + repr(block.settings()) + block.model_dump_json()
+    assert SparkSession().settings() == SparkSettings()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executors": 0, "conf": {"sql.x": "y"}}, "executors is 0, and at least 1 is needed. conf has the property 'sql.x', and names of Spark properties begin with 'spark.'."),
+        (
+            {"conf": {"spark.ssl.keyPassword": HIDDEN}},
+            "spark.ssl.keyPassword in conf look secret: give them under secret properties",
+        ),
+        (
+            {"conf": {"spark.x": "1"}, "secret_conf": {"spark.x": "2"}},
+            "spark.x stand both in conf and in the secret properties",
+        ),
+    ],
+)  # fmt: skip
+def test_a_spark_session_that_cannot_be_made(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        SparkSession(**given)
+    assert refused.value.errors()[0]["msg"] == f"Value error, {message}"
+
+
 def test_prefect_finds_the_types_by_the_entry_point() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (module,) = project["entry-points"]["prefect.collections"].values()
-    slugs = {kind.get_block_type_slug() for kind in (ArtifactStore, MlflowServer)}
-    assert slugs == {"artifact-store", "mlflow-server"}
-    assert {import_module(module).ArtifactStore, import_module(module).MlflowServer} == {
-        ArtifactStore,
-        MlflowServer,
+    kinds = {ArtifactStore, MlflowServer, SparkSession}
+    assert {kind.get_block_type_slug() for kind in kinds} == {
+        "artifact-store",
+        "mlflow-server",
+        "spark-session",
     }
+    found = import_module(module)
+    assert {found.ArtifactStore, found.MlflowServer, found.SparkSession} == kinds
 
 
-def test_the_types_are_imported_without_a_client_of_s3() -> None:
-    script = "import sys, blocks; assert not {'prefect_aws', 'boto3', 'botocore', 's3fs'} & set(sys.modules)"
+def test_the_types_are_imported_without_a_client_of_s3_and_without_spark() -> None:
+    heavy = {"prefect_aws", "boto3", "botocore", "s3fs", "pyspark", "py4j"}
+    script = f"import sys, blocks; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60, cwd=ROOT)
 
 
@@ -111,6 +154,22 @@ async def test_a_store_takes_its_keys_from_a_credentials_block(
 
     with temporary_settings({PREFECT_API_URL: embedded.servers.prefect}):
         await _keys_from_a_block()
+
+
+async def test_prefect_keeps_a_spark_session_and_hides_its_secrets(embedded: Embedded) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    block = SparkSession(master="yarn", secret_conf=SecretDict({"spark.ssl.keyPassword": HIDDEN}))
+    with temporary_settings({PREFECT_API_URL: embedded.servers.prefect}):
+        await block.save("of-the-team", overwrite=True)
+        loaded = cast("SparkSession", await SparkSession.aload("of-the-team"))
+        async with get_client() as client:
+            shown = await client.read_block_document_by_name(
+                "of-the-team", "spark-session", include_secrets=False
+            )
+    assert loaded.settings() == block.settings()
+    assert HIDDEN not in shown.model_dump_json()
 
 
 async def _keys_from_a_block() -> None:

@@ -74,33 +74,37 @@ def default_of(client, pool, variable):
 
 def test_the_pools_are_created_then_left_then_updated(server):
     assert pools("apply").stdout == (
-        "ame-control  created\name-cpu      created\name-gpu      created\n"
+        "ame-control  created\name-cpu      created\name-gpu      created\name-spark    created\n"
         f"automation '{LOST_RUNS}' created\n"
     )
     assert server.read_work_pool("ame-gpu").base_job_template == base_job_template("gpu")
     assert [
         (server.read_work_pool(name).type, server.read_work_pool(name).concurrency_limit) for name in NAMES
-    ] == [("kubernetes", None)] * 3
+    ] == [("kubernetes", None)] * 4
 
-    assert [line.split()[-1] for line in pools("apply").stdout.splitlines()] == ["unchanged"] * 4
+    assert [line.split()[-1] for line in pools("apply").stdout.splitlines()] == ["unchanged"] * 5
 
     changed = pools(
         "apply", "--image", "registry.example/ame:2", "--namespace", "ml", "--service-account", "runs"
     )
     assert changed.stdout == "".join(
         [
-            *(f"{name:<11}  updated: image, namespace, service_account_name\n" for name in NAMES),
+            *(f"{name:<11}  updated: image, namespace, service_account_name\n" for name in NAMES[:-1]),
+            # A driver of Spark keeps the account that has the rights to start executors.
+            "ame-spark    updated: image, namespace\n",
             f"automation '{LOST_RUNS}' unchanged\n",
         ]
     )
     assert default_of(server, "ame-cpu", "image") == "registry.example/ame:2"
     assert default_of(server, "ame-cpu", "namespace") == "ml"
     assert default_of(server, "ame-cpu", "service_account_name") == "runs"
+    assert default_of(server, "ame-spark", "service_account_name") == "ame-spark"
 
 
 def test_a_dry_run_changes_nothing(server):
     assert pools("apply", "--dry-run").stdout == (
         "ame-control  would be created\name-cpu      would be created\name-gpu      would be created\n"
+        "ame-spark    would be created\n"
         f"automation '{LOST_RUNS}' would be created\n"
     )
     with pytest.raises(ObjectNotFound):
@@ -137,8 +141,8 @@ def test_the_automation_is_brought_up_to_date_and_stays_disabled(server):
 
 
 def test_process_pools_have_prefects_own_template(server):
-    assert pools("apply", "--target", "process").stdout.count("created") == 4
-    assert pools("apply", "--target", "process").stdout.count("unchanged") == 4
+    assert pools("apply", "--target", "process").stdout.count("created") == 5
+    assert pools("apply", "--target", "process").stdout.count("unchanged") == 5
     assert server.read_work_pool("ame-gpu").type == "process"
 
 
@@ -146,12 +150,14 @@ def test_the_file_of_values_sets_defaults_for_all_pools_and_for_one(server, tmp_
     file = tmp_path / "values.yml"
     file.write_text(
         "image: registry.example/ame:3\n"
+        "service_account_name: runs\n"
         "env_from: [{secretRef: {name: mlflow}}]\n"
         "pools:\n"
         "  gpu:\n"
         "    node_selector: {gpu: true}\n"
         "    limits: {memory: 8Gi, cpu: 2}\n"
         "  ame-cpu: {image: registry.example/small:3, active_deadline_seconds: 90}\n"
+        "  spark: {image: registry.example/spark:3, service_account_name: driver}\n"
     )
 
     pools("apply", "--values", file)
@@ -163,6 +169,9 @@ def test_the_file_of_values_sets_defaults_for_all_pools_and_for_one(server, tmp_
     assert default_of(server, "ame-gpu", "node_selector") == {"gpu": "true"}
     assert default_of(server, "ame-gpu", "limits") == {"memory": "8Gi", "cpu": "2"}
     assert default_of(server, "ame-cpu", "node_selector") is None
+    assert default_of(server, "ame-cpu", "service_account_name") == "runs"
+    assert default_of(server, "ame-spark", "service_account_name") == "driver"
+    assert default_of(server, "ame-spark", "image") == "registry.example/spark:3"
 
 
 def test_a_pool_that_was_edited_by_hand_is_left_and_told(server):
@@ -255,7 +264,7 @@ def test_the_values_file_says_all_that_is_wrong_with_its_places(tmp_path):
         "AME-E836 4:14 'tolerations' wants a list here.\n"
         "AME-E836 5:8 'image' wants a text here.\n"
         "AME-E835 6:1 'image' is given twice.\n"
-        "AME-E835 8:3 there is no pool 'gpuu'. Known pools: control, cpu, gpu. Did you mean 'gpu'?\n"
+        "AME-E835 8:3 there is no pool 'gpuu'. Known pools: control, cpu, gpu, spark. Did you mean 'gpu'?\n"
         f"AME-E835 9:9 there is no variable 'node_selectr'. Known variables: {variables}. "
         "Did you mean 'node_selector'?\n"
         "AME-E836 9:42 a mapping is wanted here."
@@ -411,7 +420,7 @@ def test_the_committed_files_and_the_command_make_the_same_pools(server):
         template = json.loads(file.read_text())
         server.create_work_pool(WorkPoolCreate(name=name, type="kubernetes", base_job_template=template))
 
-    assert pools("apply").stdout.count("unchanged") == 3
+    assert pools("apply").stdout.count("unchanged") == 4
 
 
 def test_the_address_of_the_ui_is_told(server, embedded):
@@ -424,17 +433,17 @@ def test_the_address_of_the_ui_is_told(server, embedded):
     )
 
 
-def test_one_template_is_printed_and_three_are_written(tmp_path):
+def test_one_template_is_printed_and_four_are_written(tmp_path):
     folder = tmp_path / "work-pools"
 
     assert json.loads(pools("template", "gpu").stdout) == base_job_template("gpu")
     assert refused("templates", "--output", folder, "--check") == (
-        f"AME-E829 stale or missing in {folder}: control.json, cpu.json, gpu.json. "
+        f"AME-E829 stale or missing in {folder}: control.json, cpu.json, gpu.json, spark.json. "
         f"Run: ame pools templates --output {folder}"
     )
     assert (
         pools("templates", "--output", folder).stdout
-        == f"{folder}: control.json, cpu.json, gpu.json written\n"
+        == f"{folder}: control.json, cpu.json, gpu.json, spark.json written\n"
     )
     (folder / "cpu.json").write_text("{}")
     assert refused("templates", "--output", folder, "--check").startswith(

@@ -41,6 +41,55 @@ def test_each_kind_of_work_has_its_deployments(compiled):
     }
 
 
+def comparison_of(ab_test: str) -> str:
+    return f"name: p\nmodels:\n  - name: m\n    abTest: {{label: y, {ab_test}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("ab_test", "pool"),
+    [
+        ("data: {path: d}", "ame-cpu"),
+        ("data: {path: d}, engine: spark", "ame-spark"),
+        ("data: {path: d}, spark: {master: k8s}", "ame-spark"),
+        ("data: {path: d}, engine: local, spark: {master: k8s}", "ame-cpu"),
+        ("data: {path: d}, scoring: {engine: spark}", "ame-spark"),
+        ("data: {table: a.b.c}", "ame-spark"),
+        ("data: {path: d}, engine: local, resources: {nvidia.com/gpu: 1}", "ame-gpu"),
+    ],
+)
+def test_a_comparison_that_uses_spark_runs_where_executors_can_be_started(compiled, ab_test, pool):
+    assert compiled(comparison_of(ab_test))["compare-versions/p.m"].pool == pool
+
+
+@pytest.mark.parametrize(
+    ("spark", "told"),
+    [
+        ("", "`local[*]`"),
+        (", spark: {master: k8s, executors: 3}", "`k8s`, executors 3"),
+        (
+            ", spark: {executors: 3, resources: {cpu: 2, memory: 8G}}",
+            "`local[*]`, executors 3 (cpu 2, memory 8G)",
+        ),
+        (", spark: {master: k8s, resources: {memory: 8G}}", "`k8s`, executors (memory 8G)"),
+    ],
+)
+def test_its_description_says_what_its_executors_are(compiled, spark, told):
+    found = compiled(comparison_of(f"data: {{path: d}}, engine: spark{spark}, resources: {{memory: 4G}}"))
+
+    assert f"- resources: memory 4G\n- Spark: {told}\n" in found["compare-versions/p.m"].description
+
+
+def test_a_driver_of_spark_that_asks_for_a_gpu_is_refused(compiled):
+    with pytest.raises(Refused) as refused:
+        compiled(comparison_of("data: {path: d}, engine: spark, resources: {cpu: 1, nvidia.com/gpu: 1}"))
+
+    assert str(refused.value) == (
+        "AME-E811 p0/ame.yml:4:76 the A/B test of model 'm' runs on Spark and asks for nvidia.com/gpu. "
+        "On Spark `abTest.resources` are the driver's, whose pool offers no GPU. "
+        "Leave nvidia.com/gpu out, or compare on one machine: `engine: local`."
+    )
+
+
 def test_schedules_limits_and_tags(compiled):
     found = compiled(PROJECT)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ame.diagnosis import Where
 from ame.gate.config import ABTest, Margin
+from ame.spark.settings import SparkSettings
 from ame.spec import AbTestSection
 from flows._pair import Pair, gate_settings
 
@@ -66,8 +67,19 @@ def test_every_setting_that_can_change_a_decision_is_in_the_digest() -> None:
     ]
     digests = {pair(gate).gate_digest for gate in (first, *changed)}
     digests |= {pair(first, training_path="t.csv").gate_digest, pair(first, features=("a",)).gate_digest}
-    assert len(digests) == len(changed) + 3
-    assert pair(first, engine="local").gate_digest == pair(first).gate_digest
+    digests |= {pair(first, training_uri="s3://bucket/t").gate_digest}
+    assert len(digests) == len(changed) + 4
+
+
+def test_where_numbers_and_scores_are_computed_is_not_in_the_digest() -> None:
+    """The same ones come out."""
+    gate = ABTest(label="y")
+    elsewhere: list[dict[str, Any]] = [
+        {"engine": "local"},
+        {"engine": "spark", "scoring_engine": "local"},
+        {"spark": SparkSettings(master="k8s", executors=4)},
+    ]
+    assert {pair(gate, **each).gate_digest for each in elsewhere} == {pair(gate).gate_digest}
 
 
 def test_settings_are_called_as_in_the_file() -> None:

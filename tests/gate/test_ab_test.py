@@ -323,7 +323,8 @@ def test_progress_goes_from_reading_to_done() -> None:
         progress=lambda what, share: seen.append((what, share)),
     )
 
-    assert (seen[0][0], seen[-1][0]) == ("reading the scores", "decided")
+    assert seen[0][0].startswith("engine auto: local, for ")
+    assert (seen[1][0], seen[-1][0]) == ("reading the scores", "decided")
     assert [share for _, share in seen] == sorted(share for _, share in seen)
     assert seen[-1][1] == 1.0
 

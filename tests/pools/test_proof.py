@@ -30,7 +30,9 @@ def gpu(deployment, gpu_resources, gpu_variables):
 
 
 def test_what_was_asked_for_is_proven(gpu, deployment):
-    prove([gpu(), deployment("p.small"), deployment("p.model", pool="ame-control", flow="deliver-version")])
+    driver = deployment("p.huge", pool="ame-spark", flow="compare-versions", env={"A": "1"})
+    delivery = deployment("p.model", pool="ame-control", flow="deliver-version")
+    prove([gpu(), deployment("p.small"), delivery, driver])
 
 
 def test_a_template_that_forgets_the_limits_is_found_with_the_key_that_would_be_lost(gpu):
@@ -174,9 +176,9 @@ def test_a_gpu_task_on_the_wrong_pool_is_found_and_the_other_way_round(
 def test_a_pool_of_others_is_found(deployment):
     assert told([deployment(pool="cpu"), deployment(pool="ame-tpu")]) == (
         "AME-E821 ame.yml:7:5 run-task/p.train is to run on 'cpu', which is no work pool of ours. "
-        "Our work pools are ame-control, ame-cpu, ame-gpu.\n"
+        "Our work pools are ame-control, ame-cpu, ame-gpu, ame-spark.\n"
         "AME-E821 ame.yml:7:5 run-task/p.train is to run on 'ame-tpu', which is no work pool of ours. "
-        "Our work pools are ame-control, ame-cpu, ame-gpu."
+        "Our work pools are ame-control, ame-cpu, ame-gpu, ame-spark."
     )
 
 

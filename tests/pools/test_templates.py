@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ame.compile import CONTROL_POOL, CPU_POOL, GPU_POOL, JOB_VARIABLES
+from ame.compile import JOB_VARIABLES, POOLS
 from ame.pools import KINDS, PLACES, base_job_template, template_files
 from ame.pools.render import job_of
 from ame.pools.schema import at, faults_of
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_pools_are_those_that_the_compiler_names():
-    assert [pool_of(kind) for kind in KINDS] == [CONTROL_POOL, CPU_POOL, GPU_POOL]
+    assert [pool_of(kind) for kind in KINDS] == list(POOLS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,6 +89,29 @@ def test_the_job_keeps_the_restricted_pod_security_standard_and_starts_once():
         {"name": "workspace", "emptyDir": {}},
         {"name": "shared-memory", "emptyDir": {"medium": "Memory"}},
     ]
+
+
+def test_a_driver_of_spark_differs_from_a_task_in_what_it_needs_to_start_executors():
+    task, driver = (job_of(base_job_template(kind), {"env": {"A": "1"}}) for kind in ("cpu", "spark"))
+    pod = driver["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+
+    assert (pod.pop("serviceAccountName"), pod.pop("automountServiceAccountToken")) == ("ame-spark", True)
+    assert container.pop("ports") == [
+        {"name": "spark-driver", "containerPort": 7078},
+        {"name": "spark-blocks", "containerPort": 7079},
+    ]
+    assert [entry["name"] for entry in container["env"][-3:]] == ["POD_NAME", "POD_NAMESPACE", "POD_IP"]
+    assert [entry["valueFrom"]["fieldRef"]["fieldPath"] for entry in container["env"][-3:]] == [
+        "metadata.name",
+        "metadata.namespace",
+        "status.podIP",
+    ]
+    container["env"] = container["env"][:-3]
+    container["image"] = container["image"].replace("ame-flows-spark:", "ame-flows:")
+    container["resources"] = at(task, "spec.template.spec.containers[0].resources")
+    assert task["spec"]["template"]["spec"].pop("automountServiceAccountToken") is False
+    assert driver["spec"] == task["spec"]
 
 
 def test_defaults_win_and_leave_the_next_template_as_it_was():

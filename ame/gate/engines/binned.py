@@ -1,14 +1,17 @@
 """Rows that are too many to keep: two readings, and arrays whose size does not depend on their number.
 
 The first reading fills the histograms of the scores' bins, the second looks up what each row's bin means.
+A `Reader` is made from the first rows alone. Copies of it may each read a part of the rows and be merged: all
+they add up are arrays of counts and sums, and so the same whichever part which copy has read.
 Entities are put into buckets by their hash, whole entities in one bucket, so that sums by bucket have the
 same variance (random groups: Wolter 2007; Chamandy et al. 2012 for data of this kind).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from ame.gate.metrics import Cut, Indices, Mixed, Part
 from ame.gate.summary import Summary
 from ame.gate.table import Progress, ScoredRows, Source
 
-__all__ = ["PILOT", "measure_binned"]
+__all__ = ["PILOT", "Reader", "measure_binned"]
 
 #: So many rows at the beginning tell where the scores are, however they come in batches.
 PILOT = 1 << 16
@@ -46,20 +49,26 @@ def measure_binned(
 
     `kept` holds at least `PILOT` rows. None when rows turn out not to be usable.
     """
-    reader = _Reader(config, kept, progress, pictures=pictures)
+    reader = Reader(config, kept, pictures=pictures)
     while kept:
-        reader.add(kept.pop(0), source)
+        reader.add(kept.pop(0))
     for batch in more:
-        if not reader.add(batch, source):
+        if not reader.add(batch):
             for _ in more:
                 """Read on, as all rows are to be counted."""
             return None
+        if source.rows:
+            progress("reading the scores", 0.5 * min(1.0, reader.rows / source.rows))
     if not source.tally.sound:
         return None
+    rows, again = reader.rows, 0
+    reader.close()
     reader.turn()
     for batch in source.batches():
         reader.add_again(batch)
-    return reader.finish(source)
+        again += batch.label.size
+        progress("comparing the models", 0.5 + 0.5 * min(1.0, again / rows))
+    return reader.finish("local binned", source.slice_values)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,17 +90,19 @@ class _Column:
         return (1 << self.bits) // self.capacity
 
 
-class _Reader:
-    """Adds up batches, in two readings."""
+class Reader:
+    """Adds up batches, in two readings.
 
-    def __init__(
-        self, config: ABTest, kept: Sequence[ScoredRows], progress: Progress, *, pictures: bool
-    ) -> None:
+    Attributes:
+        rows: how many the first reading has added.
+    """
+
+    def __init__(self, config: ABTest, kept: Sequence[ScoredRows], *, pictures: bool) -> None:
+        """The first `PILOT` rows of `kept` tell where the scores are; none of them is added."""
+        self.rows = 0
         self._config = config
         self._pictures = pictures
-        self._progress = progress
-        self._rows = 0
-        self._again = 0
+        self._next = 0
         self._same = True
         pilot = _first(kept)
         label, champion, challenger = pilot
@@ -122,11 +133,17 @@ class _Reader:
             Residuals(label, champion, challenger) if config.task == "regression" and pictures else None
         )
         self._shapes: Shapes | None = None
+        self._mixed: Mixed = ()
+        self._mixed_by_column: dict[str, Mixed] = {}
 
-    def add(self, batch: ScoredRows, source: Source) -> bool:
+    def start(self, row: int) -> None:
+        """The next batch begins with the row of this number, counted from 0 over all rows."""
+        self._next = row
+
+    def add(self, batch: ScoredRows) -> bool:
         """First reading; False when there are more slices than can be told apart."""
-        part = self._part(batch, self._rows)
-        self._rows += batch.label.size
+        part = self._part(batch)
+        self.rows += batch.label.size
         self._same = self._same and bool(np.array_equal(batch.champion, batch.challenger))
         self._total.add(part)
         for ranking, coders in enumerate(self._coders):
@@ -141,51 +158,84 @@ class _Reader:
             column.strata.add(self._sliced_part(part, column, stratum))
         if self._residuals is not None:
             self._residuals.add(part)
-        if source.rows:
-            self._progress("reading the scores", 0.5 * min(1.0, self._rows / source.rows))
         return True
 
-    def turn(self) -> None:
-        mixed = self._mixed(self._bits, 1, self._coders)
-        by_column = {
-            name: self._mixed((column.size() - 1).bit_length(), column.capacity, self._coders[: self._sliced])
+    def merge(self, other: Reader, places: Mapping[str, Indices]) -> bool:
+        """Add what a copy has added up in its first reading, which is used up by this.
+
+        `places` has for each slice column the codes here of the other's codes, shape (values,). False when
+        there are more slices than can be told apart.
+        """
+        self.rows += other.rows
+        self._same = self._same and other._same
+        self._total.merge(other._total, np.zeros(1, dtype=np.intp))
+        for mine, theirs in zip(self._coders, other._coders, strict=True):
+            for coder, another in zip(mine, theirs, strict=True):
+                coder.merge(another)
+        for name, column in self._columns.items():
+            place, another_column = places[name], other._columns[name]
+            values = max(int(place.max(initial=-1)) + 1, column.capacity, another_column.capacity)
+            if not (self._room(column, values) and self._room(another_column, values)):
+                return False
+            column.strata.merge(another_column.strata, place)
+        if self._residuals is not None and other._residuals is not None:
+            _add_up(self._residuals.added(), other._residuals.added())
+        return True
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up: to be added to the arrays of others, after `turn`."""
+        strata = [self._total, *(column.strata for column in self._columns.values())]
+        shapes = self._shapes.added_again() if self._shapes is not None else []
+        return [*shapes, *(array for each in strata for array in each.added_again())]
+
+    def merge_again(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Add what the second reading of a copy has added up."""
+        _add_up(self.added_again(), arrays)
+
+    def close(self) -> None:
+        """The first reading is complete; from here to `turn` a copy is smallest."""
+        self._mixed = self._which_mixed(self._bits, 1, self._coders)
+        self._mixed_by_column = {
+            name: self._which_mixed(
+                (column.size() - 1).bit_length(), column.capacity, self._coders[: self._sliced]
+            )
             for name, column in self._columns.items()
         }
         for coders in self._coders:
             for coder in coders:
                 coder.forget()
-        self._total.turn(mixed)
+
+    def turn(self) -> None:
+        """From the first reading, which is closed, to the second."""
+        self._next = 0
+        self._total.turn(self._mixed)
         for name, column in self._columns.items():
-            column.strata.turn(by_column[name])
+            column.strata.turn(self._mixed_by_column[name])
         if self._config.task == "binary" and self._pictures:
             self._shapes = Shapes(self._total.ranks)
 
-    def _mixed(self, bits: int, strata: int, coders: Sequence[Sequence[Coder]]) -> Mixed:
+    def _which_mixed(self, bits: int, strata: int, coders: Sequence[Sequence[Coder]]) -> Mixed:
         """Which bins of all strata hold scores that differ."""
         return tuple((np.tile(a.mixed(bits), strata), np.tile(b.mixed(bits), strata)) for a, b in coders)
 
     def add_again(self, batch: ScoredRows) -> None:
-        part = self._part(batch, self._again)
-        self._again += batch.label.size
+        part = self._part(batch)
         self._total.add_again(part)
         if self._shapes is not None:
             self._shapes.add_again(part)
         for name, column in self._columns.items():
             column.strata.add_again(self._sliced_part(part, column, batch.slices[name].astype(np.intp)))
-        self._progress("comparing the models", 0.5 + 0.5 * min(1.0, self._again / self._rows))
 
-    def finish(self, source: Source) -> Summary:
+    def finish(self, engine: str, slice_values: Mapping[str, Sequence[str]]) -> Summary:
         slices = {
-            name: {
-                value: column.strata.finish_slice(place)
-                for place, value in enumerate(source.slice_values[name])
-            }
+            name: {value: column.strata.finish_slice(place) for place, value in enumerate(slice_values[name])}
             for name, column in self._columns.items()
         }
         drawn = self._shapes or self._residuals
-        return summary_of("local binned", self._total, slices, drawn, same=self._same)
+        return summary_of(engine, self._total, slices, drawn, same=self._same)
 
-    def _part(self, batch: ScoredRows, start: int) -> Part:
+    def _part(self, batch: ScoredRows) -> Part:
+        start, self._next = self._next, self._next + batch.label.size
         if self._config.entity is not None and batch.entity is not None:
             group = (batch.entity & np.uint64(GROUPS - 1)).astype(np.intp)
         else:
@@ -242,6 +292,11 @@ class _Reader:
         column.strata.grow(self._slice_cut(column.bits, capacity), coarser)
         column.capacity = capacity
         return True
+
+
+def _add_up(mine: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> None:
+    for array, more in zip(mine, theirs, strict=True):
+        np.add(array, more, out=array)
 
 
 def _first(kept: Sequence[ScoredRows]) -> tuple[NDArray[np.float64], ...]:

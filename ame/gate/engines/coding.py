@@ -9,6 +9,7 @@ one bin count as ties; `ame.gate.metrics.ranks` bounds what that can change.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,24 @@ class Coder:
         """Remember which scores share a bin."""
         np.minimum.at(self._low, codes, score)
         np.maximum.at(self._high, codes, score)
+
+    def merge(self, other: Coder) -> None:
+        """Remember what another reading has noted, with a coder of the same bins."""
+        np.minimum(self._low, other._low, out=self._low)
+        np.maximum(self._high, other._high, out=self._high)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a bin whose scores differ it is enough to know that they do."""
+        same, mixed = self._low == self._high, self._low < self._high
+        noted = (np.packbits(same), np.packbits(mixed), self._low[same])
+        return {"bits": self.bits, "shift": self._shift, "first": self._first, "noted": noted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.bits, self._shift, self._first = state["bits"], state["shift"], state["first"]
+        same, mixed = (np.unpackbits(each).view(np.bool_) for each in state["noted"][:2])
+        self._low, self._high = np.full(same.size, np.inf), np.full(same.size, -np.inf)
+        self._low[same] = self._high[same] = state["noted"][2]
+        self._low[mixed], self._high[mixed] = 0.0, 1.0
 
     def mixed(self, bits: int) -> NDArray[np.bool_]:
         """Which bins hold scores that differ, if there are 2 ** bits bins only, neighbours put together."""

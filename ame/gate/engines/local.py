@@ -15,7 +15,7 @@ from ame.gate.engines.exact import measure_exact
 from ame.gate.summary import GroupSummary, Summary
 from ame.gate.table import Progress, ScoredRows, Source
 
-__all__ = ["EXACT_ROWS", "measure"]
+__all__ = ["EXACT_ROWS", "measure", "nothing", "silent"]
 
 #: Up to this many rows are kept in memory; of a multiclass test this many scores of each model.
 EXACT_ROWS = 3_000_000
@@ -35,7 +35,7 @@ def measure(
     false), or there are none, the summary has no metrics. Without `pictures` it has neither grid nor
     reliability nor curves, which no decision reads.
     """
-    report = progress or _silent
+    report = progress or silent
     batches = _sound(source)
     kept: list[ScoredRows] = []
     rows = most = 0
@@ -48,11 +48,11 @@ def measure(
         if source.rows:
             report("reading the scores", 0.5 * min(1.0, rows / source.rows))
     if not source.tally.sound or not rows:
-        return _nothing("local exact")
+        return nothing("local exact")
     if max(rows, source.rows or 0) <= most:
         return measure_exact(config, source, kept, report, pictures=pictures)
     summary = measure_binned(config, source, kept, batches, report, pictures=pictures)
-    return _nothing("local binned") if summary is None else summary
+    return nothing("local binned") if summary is None else summary
 
 
 def _sound(source: Source) -> Iterator[ScoredRows]:
@@ -62,9 +62,10 @@ def _sound(source: Source) -> Iterator[ScoredRows]:
             yield batch
 
 
-def _nothing(engine: str) -> Summary:
+def nothing(engine: str) -> Summary:
+    """The summary of rows that are not usable."""
     return Summary(engine=engine, total=GroupSummary(rows=0, positives=0, fewest=0, metrics={}))
 
 
-def _silent(_words: str, _share: float) -> None:
+def silent(_words: str, _share: float) -> None:
     """Say nothing."""

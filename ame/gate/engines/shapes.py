@@ -48,6 +48,10 @@ class Shapes:
             self._terms[model] += first, total - 4.0 * dot(variance, variance), total
         np.add.at(self._grid, cell, 1)
 
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up."""
+        return [self._grid, self._predicted, self._terms]
+
     @property
     def grid(self) -> NDArray[np.int64]:
         return self._grid.reshape(2, BINS, BINS)
@@ -97,6 +101,10 @@ class Residuals:
                 residual = (part.label - score).clip(self._edges[0], self._edges[-1])
             place = ((residual - self._edges[0]) / width).clip(0, _RESIDUAL_BINS - 1)
             self._counts[model] += np.bincount(place.astype(np.intp), minlength=_RESIDUAL_BINS)
+
+    def added(self) -> list[NDArray[Any]]:
+        """What is added up, between the same edges."""
+        return [self._counts]
 
     def curves(self) -> dict[str, dict[str, Floats]]:
         centres = (self._edges[1:] + self._edges[:-1]) / 2

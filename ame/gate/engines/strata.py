@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,22 @@ class Strata:
         self.tally.grow(cut)
         self.moments.grow(cut)
         self.ranks.grow(cut, coarser)
+
+    def merge(self, other: Strata, places: NDArray[np.intp]) -> None:
+        """Add what another first reading of the same cut has added up.
+
+        `places` has for each of the other's strata, the first ones if there are fewer, its number here.
+        """
+        strata = self.cut.strata
+        for mine, theirs in zip(self._added(strata), other._added(strata), strict=True):
+            mine[places] += theirs[: places.size]
+
+    def _added(self, strata: int) -> list[NDArray[Any]]:
+        return [*self.tally.added(strata), *self.moments.added(strata), *self.ranks.added(strata)]
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up: arrays that are added to those of other readings."""
+        return [*self.tally.added_again(), *self.ranks.added_again()]
 
     def finish_slice(self, stratum: int) -> GroupSummary:
         """A slice's summary; without metrics where the slice is too small to judge."""

@@ -11,6 +11,7 @@ over the classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,14 @@ class Cells:
 
     def grow(self, cut: Cut) -> None:
         self.counts = np.pad(self.counts, (0, 8 * int(cut.groups[-1]) - self.counts.size))
+
+    def added(self, strata: int) -> list[NDArray[Any]]:
+        """What the first reading adds up, as views whose first axis is the strata."""
+        return [self.counts.reshape(strata, -1)]
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up."""
+        return []
 
     def cells(self, groups: slice) -> NDArray[np.int64]:
         """Shape (groups, 8)."""
@@ -193,6 +202,15 @@ class Confusion:
         self.right = np.pad(self.right, (0, groups * 4 - self.right.size))
         more = cut.strata * self._k * self._k - self.tables.shape[1]
         self.tables = np.pad(self.tables, ((0, 0), (0, more)))
+
+    def added(self, strata: int) -> list[NDArray[Any]]:
+        """What the first reading adds up, as views whose first axis is the strata."""
+        by_group = [each.reshape(strata, -1) for each in (self.classes, self.right)]
+        return [*by_group, *(table.reshape(strata, -1) for table in self.tables)]
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up."""
+        return [self.sums, self.squares] if self._macro else []
 
     def sizes(self, groups: slice) -> Sizes:
         classes = self.classes.reshape(-1, self._k)[groups]

@@ -10,9 +10,11 @@ reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ame.gate.config import ABTest
 from ame.gate.metrics.cut import Cut, Floats, Part, dot, undefined
@@ -63,6 +65,12 @@ def squared_errors(part: Part) -> tuple[Floats, Floats]:
 
 def _absolute_errors(part: Part) -> tuple[Floats, Floats]:
     return np.abs(part.champion - part.label), np.abs(part.challenger - part.label)
+
+
+def _pinball(part: Part, *, quantile: float) -> tuple[Floats, Floats]:
+    above = part.label - part.champion, part.label - part.challenger
+    champion, challenger = (np.maximum(quantile * each, (quantile - 1.0) * each) for each in above)
+    return champion, challenger
 
 
 def _loss(mean: Floats) -> _Smooth:
@@ -153,6 +161,11 @@ class Moments:
         self.sums = np.pad(self.sums, ((0, 0), (0, more)))
         self.squares = np.pad(self.squares, ((0, 0), (0, 0), (0, cut.strata - self.squares.shape[2])))
 
+    def added(self, strata: int) -> list[NDArray[Any]]:
+        """What is added up, as views whose first axis is the strata; of equal `shift`."""
+        by_group = [sums.reshape(strata, -1) for sums in self.sums]
+        return [*by_group, np.moveaxis(self.squares, 2, 0)]
+
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def finish(self, stratum: int, groups: slice, sizes: Floats, sign: int, name: str) -> MetricSummary:
         """One metric in one stratum; `sizes` are the rows of its groups, `sign` is -1 for a loss."""
@@ -196,15 +209,10 @@ class Moments:
 
 
 def _pair(name: str, quantile: float) -> Callable[[Part], tuple[Floats, Floats]]:
-    def pinball(part: Part) -> tuple[Floats, Floats]:
-        above = part.label - part.champion, part.label - part.challenger
-        champion, challenger = (np.maximum(quantile * each, (quantile - 1.0) * each) for each in above)
-        return champion, challenger
-
-    named = {
+    named: dict[str, Callable[[Part], tuple[Floats, Floats]]] = {
         "log_loss": log_losses,
         "squared": squared_errors,
         "mae": _absolute_errors,
-        "pinball": pinball,
+        "pinball": partial(_pinball, quantile=quantile),
     }
     return named[name]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,6 +249,15 @@ class Ranks:
                 more = np.pad(merged, ((0, 0), (0, cut.strata - strata), (0, 0)))
                 both[model] = more.reshape(2, -1)
         self._cut = cut
+
+    def added(self, strata: int) -> list[NDArray[Any]]:
+        """What the first reading adds up, as views whose first axis is the strata."""
+        every = [counts for both in self.counts for counts in both]
+        return [of_class.reshape(strata, -1) for counts in every for of_class in counts]
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up."""
+        return [each for looked in self._looked.values() for each in (looked.sums, looked.squares)]
 
     def _positive(self, part: Part, ranking: int) -> Indices:
         binary = part.champion.ndim == 1

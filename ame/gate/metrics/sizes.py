@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,14 @@ class Rows:
 
     def grow(self, cut: Cut) -> None:
         self.counts = np.pad(self.counts, (0, int(cut.groups[-1]) - self.counts.size))
+
+    def added(self, strata: int) -> list[NDArray[Any]]:
+        """What the first reading adds up, as views whose first axis is the strata."""
+        return [self.counts.reshape(strata, -1)]
+
+    def added_again(self) -> list[NDArray[Any]]:
+        """What the second reading adds up."""
+        return []
 
     def sizes(self, groups: slice) -> Sizes:
         counts = self.counts[groups]

@@ -1,0 +1,35 @@
+"""A driver that a test kills: scores a holdout of a bucket with slow models, of which one fails at first."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ame.diagnosis import Where
+from ame.scoring import FetchedModel, open_spark_holdout, score_on_spark, spark_holdout
+from ame.spark import SparkSettings, open_session
+
+
+def main(models: str, bucket: str) -> None:
+    spark_holdout.PIECE_ROWS = 100
+    pair = {
+        name: FetchedModel(name, Path(models) / name, (), (), None) for name in ("champion", "challenger")
+    }
+    with open_session(SparkSettings(master="local[2,4]", conf=(("spark.driver.memory", "1g"),))) as spark:
+        print("open", flush=True)
+        scored = score_on_spark(
+            spark,
+            open_spark_holdout(f"{bucket}/holdout", "h", Where("ame.yml", 1, 1)),
+            pair,
+            features=dict.fromkeys(pair, ("x",)),
+            columns=("late",),
+            row="row",
+            output=f"{bucket}/scores",
+            on_line=lambda line: print(line, flush=True),
+        )
+    print(json.dumps([scored.folder, scored.rows, list(scored.files)]), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
