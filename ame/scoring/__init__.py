@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ame.scoring.holdout import Holdout, open_holdout
     from ame.scoring.join import common_classes, join_scores, row_column, score_digests
-    from ame.scoring.spark import ScoredOnSpark, score_on_spark
+    from ame.scoring.spark import ScoredOnSpark, score_on_spark, scores_in
     from ame.scoring.spark_environments import check_environments
     from ame.scoring.spark_holdout import SparkHoldout, open_spark_holdout
     from ame.scoring.versions import FetchedModel, fetch_model, score_model
@@ -32,6 +32,7 @@ __all__ = [
     "score_digests",
     "score_model",
     "score_on_spark",
+    "scores_in",
 ]
 
 _HOMES = {
@@ -49,6 +50,7 @@ _HOMES = {
     "score_digests": "join",
     "score_model": "versions",
     "score_on_spark": "spark",
+    "scores_in": "spark",
 }
 
 

@@ -84,8 +84,8 @@ class Holdout:
         require_columns(self.name, self.kind, self.columns, columns, where, what_for)
 
 
-def open_holdout(path: Path, name: str, where: Where, kind: str = "holdout") -> Holdout:
-    """Open a file or a folder of files of one format.
+def open_holdout(path: Path | str, name: str, where: Where, kind: str = "holdout") -> Holdout:
+    """Open a file or a folder of files of one format, at a path or at an `s3://` URI.
 
     A folder's files are taken in the order of their paths, without those that, or whose folders, begin
     with '.' or '_'. Files may differ in the order and in the width of their columns. Folders that are called
@@ -94,6 +94,11 @@ def open_holdout(path: Path, name: str, where: Where, kind: str = "holdout") -> 
     Raises:
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
+    if isinstance(path, str):
+        from ame.scoring.spark_holdout import open_spark_holdout
+
+        spread = open_spark_holdout(path, name, where, kind)
+        return Holdout(name, spread.digest, spread.columns, where, path, spread.dataset, kind)
     with readable(f"{kind} '{name}'", where, path.name):
         if not path.exists():
             raise ValueError("It does not exist")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from ame.scoring.versions import FetchedModel
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["ScoredOnSpark", "score_on_spark"]
+__all__ = ["ScoredOnSpark", "score_on_spark", "scores_in"]
 
 _WORDS = "scoring on Spark"
 
@@ -159,7 +159,19 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
     return _told(folder, finish(folder, key, parts, plan.classes), models)
 
 
-def _told(folder: Place, scores: Scores, models: Mapping[str, FetchedModel]) -> ScoredOnSpark:
+def scores_in(folder: str) -> ScoredOnSpark | None:
+    """What `score_on_spark` has left in a folder; None where the scores are not there, or not all of them.
+
+    Raises:
+        OSError: when the folder cannot be read.
+        ValueError: for an address that is none.
+    """
+    place = place_of(folder)
+    scores = finished(place)
+    return _told(place, scores, scores.parts[0].digests) if scores is not None and scores.parts else None
+
+
+def _told(folder: Place, scores: Scores, models: Iterable[str]) -> ScoredOnSpark:
     digests = {name: scores.digest_of(name) for name in models}
     whole = hashlib.sha256(json.dumps([scores.key, scores.rows, digests]).encode()).hexdigest()
     files = tuple(part.file for part in scores.parts)

@@ -28,7 +28,7 @@ def check_environments(spark: SparkSession, models: Mapping[str, FetchedModel], 
     Python, on every executor.
 
     Raises:
-        Refused: AME-E540 for packages, AME-E541 for Spark.
+        Refused: AME-E546 for packages, AME-E541 for Spark.
     """
     from ame.spark import executor_environments
 
@@ -85,7 +85,7 @@ def _lacking(
             hosts.setdefault(tuple(missing), []).append(environment)
     return [
         Diagnosis(
-            code="AME-E540",
+            code="AME-E546",
             where=where,
             what=f"{model.title} cannot be scored on Spark: its executors lack {', '.join(missing)}.",
             why=f"Asked were those on {', '.join(each.host for each in lacking)}.",

@@ -240,7 +240,7 @@ class OtherMachine(Beside):
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )
-            code = self._running.wait(600)
+            code = self._running.wait(600 + 5 * REGISTRATIONS)
             told = "killed" if self._killed else f"code {code}"
             self._stage.did[f"ame run, {told}"] += 1
 

@@ -11,12 +11,14 @@ from ame.scoring import FetchedModel, open_spark_holdout, score_on_spark, spark_
 from ame.spark import SparkSettings, open_session
 
 
-def main(models: str, bucket: str) -> None:
+def main(models: str, bucket: str, master: str) -> None:
     spark_holdout.PIECE_ROWS = 100
     pair = {
         name: FetchedModel(name, Path(models) / name, (), (), None) for name in ("champion", "challenger")
     }
-    with open_session(SparkSettings(master="local[2,4]", conf=(("spark.driver.memory", "1g"),))) as spark:
+    conf = {"spark.driver.memory": "1g", "spark.executor.memory": "512m"}
+    settings = SparkSettings(master=master, conf=tuple(conf.items()))
+    with open_session(settings) as spark:
         print("open", flush=True)
         scored = score_on_spark(
             spark,

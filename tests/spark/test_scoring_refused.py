@@ -129,7 +129,7 @@ def test_what_executors_lack_is_told_with_the_ways_out(spark: Any, made: Made) -
     with pytest.raises(Refused) as refused:
         check_environments(spark, {"champion": fine, "challenger": lacking}, WHERE)
     assert str(refused.value) == (
-        "AME-E540 ame.yml:9:7 version 7 cannot be scored on Spark: its executors lack Python 3.8 (3.11 is there), "
+        "AME-E546 ame.yml:9:7 version 7 cannot be scored on Spark: its executors lack Python 3.8 (3.11 is there), "
         f"scikit-learn 0.1 ({sklearn.__version__} is there), no-such-package >=2. "
         f"Asked were those on {socket.gethostname()}. "
         "Name an image or a packed environment that has it (`spark: {image: ...}` or `spark: {archive: ...}` in "

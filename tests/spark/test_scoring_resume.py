@@ -21,6 +21,7 @@ from ame.scoring.spark_files import place_of
 from ame.scoring.spark_loading import LoadedModel
 
 PROGRAM = Path(__file__).with_name("scoring_program.py")
+ROOT = Path(__file__).parents[2]
 
 #: A model whose rule stands in a module of its own, beside it.
 LOADER = """
@@ -96,38 +97,68 @@ def test_two_versions_keep_their_own_code(models: Path) -> None:
     assert "rule" not in sys.modules
 
 
-def test_a_killed_driver_goes_on_with_what_is_missing(models: Path, bucket: str, tmp_path: Path) -> None:
-    """A bucket's 20 row groups, each a piece; a task that fails on the way is made again and leaves one file."""
+@pytest.fixture
+def holdout(bucket: str) -> np.ndarray:
+    """A bucket's 20 row groups, each a piece; returns their `x`."""
     place = place_of(bucket)
-    system = place.system()
     x = np.arange(2000, dtype=float)
     for number, part in enumerate(np.split(x, 2)):
         table = pa.table({"x": part, "late": (part % 7 == 0).astype(int)})
-        pq.write_table(table, place.below(f"holdout/{number}.parquet"), filesystem=system, row_group_size=100)
-    command = [sys.executable, str(PROGRAM), str(models), bucket]
-    variables = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "FAILED_ONCE": str(tmp_path / "once"),
-    }
+        file = place.below(f"holdout/{number}.parquet")
+        pq.write_table(table, file, filesystem=place.system(), row_group_size=100)
+    return x
+
+
+def test_a_killed_driver_goes_on_with_what_is_missing(
+    models: Path, bucket: str, holdout: np.ndarray, tmp_path: Path
+) -> None:
+    """A task that fails on the way is made again and leaves one file."""
+    command = [sys.executable, str(PROGRAM), str(models), bucket, "local[2,4]"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "FAILED_ONCE": str(tmp_path / "once")}
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as driver:
         try:
             until(lambda: len(parts(bucket)) >= 4, driver)
         finally:
             driver.send_signal(signal.SIGKILL)
     assert (tmp_path / "once").exists()
-    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240, check=False)
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     lines = ended.stdout.splitlines()
     assert any(" of 20 files of scores are there already" in line for line in lines), lines
-    folder, rows, files = json.loads(lines[-1])
+    check(lines[-1], holdout)
+
+
+def test_a_lost_executor_changes_no_number(
+    bucket: str, models: Path, holdout: np.ndarray, standalone: Any
+) -> None:
+    """A cluster gets the models and our code from the driver; an executor is killed while it scores."""
+    cluster = standalone(2)
+    command = [sys.executable, str(PROGRAM), str(models), bucket, cluster.master]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        try:
+            until(lambda: len(parts(bucket)) >= 4, driver)
+            for executor in cluster.executors():
+                executor.kill()
+            told, _ = driver.communicate(timeout=400)
+        finally:
+            driver.kill()
+    assert driver.returncode == 0
+    check(told.splitlines()[-1], holdout)
+
+
+def check(told: str, x: np.ndarray) -> None:
+    """The scores of all rows stand once, in order."""
+    folder, rows, files = json.loads(told)
     assert (rows, files) == (2000, [f"part-{number:05d}.parquet" for number in range(20)])
-    scores = place_of(folder)
-    told = pa.concat_tables([pq.read_table(scores.below(file), filesystem=system) for file in files])
-    assert told["champion"].to_pylist() == (2 * x).tolist()
-    assert told["challenger"].to_pylist() == (3 * x).tolist()
-    assert told["late"].to_pylist() == (x % 7 == 0).astype(int).tolist()
-    assert [Path(info.path).name for info in scores.files(hidden=True)] == [
+    place = place_of(folder)
+    system = place.system()
+    table = pa.concat_tables([pq.read_table(place.below(file), filesystem=system) for file in files])
+    assert table["champion"].to_pylist() == (2 * x).tolist()
+    assert table["challenger"].to_pylist() == (3 * x).tolist()
+    assert table["late"].to_pylist() == (x % 7 == 0).astype(int).tolist()
+    assert [Path(info.path).name for info in place.files(hidden=True)] == [
         "_SUCCESS.json",
         "_ame.json",
         *files,
@@ -140,7 +171,7 @@ def parts(bucket: str) -> list[str]:
 
 
 def until(happens: Any, driver: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while not happens():
         assert driver.poll() is None
         assert time.monotonic() < deadline
