@@ -112,9 +112,9 @@ class FolderRows:
 
     def read(self) -> Iterator[pa.RecordBatch]:
         with readable(self.where):
-            fragment = ds.ParquetFileFormat().make_fragment(
-                self.path, self.place.system(), self.folders, row_groups=list(self.groups)
-            )
+            whole = ds.ParquetFileFormat().make_fragment(self.path, self.place.system(), self.folders)
+            # Given to `make_fragment`, row groups would come in the order of a set.
+            fragment = whole.subset(row_group_ids=list(self.groups))
             yield from fragment.to_batches(
                 schema=self.schema,
                 columns=list(self.columns),

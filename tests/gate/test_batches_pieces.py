@@ -108,3 +108,14 @@ def test_a_piece_of_a_file_that_is_gone_says_which(tmp_path: Path) -> None:
     assert str(refused.value).startswith(
         f"AME-E504 {tmp_path / 'a.parquet'} The table of scores cannot be read."
     )
+
+
+def test_row_groups_of_a_file_in_a_spelled_folder_keep_their_order(tmp_path: Path) -> None:
+    day = tmp_path / "scores" / "city=1"
+    day.mkdir(parents=True)
+    pq.write_table(table(120).drop_columns("city"), day / "a.parquet", row_group_size=10)
+
+    sizes, found = rows_of(tmp_path / "scores", piece=30)
+
+    assert sizes == [30, 30, 30, 30]
+    assert found["row"].to_pylist() == list(range(120))
