@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from ame.registry.versions import to_version
 from ame.spec import AbTestSection
 from flows._judging import _texts
 from flows._pair import Pair, gate_settings
+from flows._scored import Scored
 from tests.conftest import Embedded
 
 MODEL = "kept"
@@ -103,7 +105,9 @@ def run(embedded: Embedded, tmp_path_factory: pytest.TempPathFactory) -> str:
     pair = Pair(
         two, one, AbTestSection(gate=GATE, where=Where("ame.yml"), data_path="h.csv", training_path="t.csv")
     )
-    files = _texts(result, pair, folder / "scores.parquet", folder)
+    scores = folder / "scores.parquet"
+    kept = {"file": scores.name, "sha256": hashlib.sha256(scores.read_bytes()).hexdigest()}
+    files = _texts(result, pair, Scored(None, None, (), GATE, "local", scores, kept, {}), folder)  # type: ignore[arg-type]
     files["report.html"] = folder / "report.html"
     files["report.html"].write_text("<!doctype html>the page")
     record = ABTestRecord(
