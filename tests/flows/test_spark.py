@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("pyspark", reason="needs the extra `spark`")
 
-from click.testing import CliRunner
 from mlflow.models import infer_signature
 from mlflow.sklearn import SERIALIZATION_FORMAT_CLOUDPICKLE, log_model
 from sklearn.linear_model import LogisticRegression
 
-from ame.cli import cli
+from ame.cli._again import differences, judge_again, recorded_form
+from ame.cli._recorded import stored
 from ame.diagnosis import Refused
 from ame.spark import SparkSettings
 from flows._session import ComparisonSession
@@ -85,18 +85,18 @@ def test_versions_are_scored_and_judged_on_spark_and_once(made: Project, tmp_pat
     # Begun again after a kill, it finds what was decided.
     assert compare_last(made)[1].run_id == test.run_id
 
-    replayed = CliRunner().invoke(cli, ["replay", made.model, "2", "-p", str(made.folder)])
-    assert replayed.exit_code == 0, replayed.output
-    assert "identical to what was recorded, up to the rounding of sums" in replayed.output
+    work = made.work()
+    with stored(work.registry, work.home, test, made.model) as kept:
+        again = json.loads(recorded_form(judge_again(kept, kept.gate()), kept))
+        assert list(differences(kept.result, again, rounding=1e-9)) == []
 
-    # Scores of another digest are not those that were tested.
-    told_of = folder / "_SUCCESS.json"
-    kept = json.loads(told_of.read_text())
-    kept["files"][0]["digests"]["champion"] = "0" * 64
-    told_of.write_text(json.dumps(kept))
-    changed = CliRunner().invoke(cli, ["replay", made.model, "2", "-p", str(made.folder)])
-    assert isinstance(changed.exception, Refused)
-    assert "AME-E722" in str(changed.exception)
+        # Scores of another digest are not those that were tested.
+        success = folder / "_SUCCESS.json"
+        files = json.loads(success.read_text())
+        files["files"][0]["digests"]["champion"] = "0" * 64
+        success.write_text(json.dumps(files))
+        with pytest.raises(Refused, match="AME-E722"):
+            kept.scores()
 
 
 def test_cancelling_the_comparison_cancels_what_spark_does(made: Project) -> None:
