@@ -39,7 +39,11 @@ SEED = int(os.environ.get("SEED", time.time_ns() % 2**32))
 BACKEND = os.environ.get("BACKEND", "postgres" if postgres_programs() else "sqlite")
 
 CLAIM_SECONDS = "6"
-SECONDS_BETWEEN_WATCHES = 15.0
+# A long run would otherwise spend most of a small machine on being watched.
+_LONG = REGISTRATIONS >= 200
+SECONDS_BETWEEN_WATCHES = 60.0 if _LONG else 15.0
+SECONDS_BETWEEN_SAMPLES = 0.15 if _LONG else 0.03
+SECONDS_BETWEEN_LOOKS = 15.0 if _LONG else 1.0
 SECONDS_BETWEEN_KILLS = 3.0 if REGISTRATIONS < 20 else 5.0
 _BIN = Path(sys.executable).parent
 
@@ -105,7 +109,7 @@ class Beside:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(600)
+        self._thread.join(600 + 5 * REGISTRATIONS)
         assert not self._thread.is_alive(), self._thread.name
         if self.failure:
             raise self.failure
@@ -131,7 +135,7 @@ class Sampler(Beside):
 
     def _act(self) -> None:
         for model in itertools.cycle(MODELS):
-            if self._stop.wait(0.03):
+            if self._stop.wait(SECONDS_BETWEEN_SAMPLES):
                 return
             try:
                 found = self._client.get_registered_model(model).aliases.get("champion")

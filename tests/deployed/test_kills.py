@@ -30,6 +30,7 @@ from tests.deployed.stage import (
     MODELS,
     REGISTRATIONS,
     SECONDS_BETWEEN_KILLS,
+    SECONDS_BETWEEN_LOOKS,
     SECONDS_BETWEEN_WATCHES,
     SEED,
     OtherMachine,
@@ -138,7 +139,7 @@ def _until(happens: Any, stage: Stage, seconds: float, what: str) -> None:
         if time.monotonic() - watched > SECONDS_BETWEEN_WATCHES:
             watched = time.monotonic()
             stage.start("watch-registry/shop.models")
-        time.sleep(1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _undecided(registry: Registry) -> list[Version]:
