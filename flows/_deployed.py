@@ -23,7 +23,7 @@ from flows._work import Work, open_work
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-__all__ = ["SNAPSHOT", "begin", "project_key", "store_of"]
+__all__ = ["SNAPSHOT", "begin", "load_block", "project_key", "store_of"]
 
 _B = TypeVar("_B", bound="Block")
 
@@ -75,7 +75,7 @@ async def store_of(reference: str, *, cache: Path) -> SnapshotStore:
     """
     from blocks import ArtifactStore
 
-    settings = await (await _loaded(ArtifactStore, reference)).asettings()
+    settings = await (await load_block(ArtifactStore, reference)).asettings()
     settings.apply_to(os.environ)
     return await asyncio.to_thread(open_store, settings, cache=cache)
 
@@ -83,7 +83,7 @@ async def store_of(reference: str, *, cache: Path) -> SnapshotStore:
 async def _use_mlflow_server() -> None:
     from blocks import MlflowServer
 
-    server = await _loaded(MlflowServer, _named("AME_MLFLOW_SERVER"))
+    server = await load_block(MlflowServer, _named("AME_MLFLOW_SERVER"))
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(server.variables())
@@ -119,8 +119,12 @@ def _named(variable: str) -> str:
     return found
 
 
-async def _loaded(block: type[_B], reference: str) -> _B:
-    """A block by its reference, for example artifact-store/ame."""
+async def load_block(block: type[_B], reference: str) -> _B:
+    """A block by its reference, for example artifact-store/ame.
+
+    Raises:
+        Refused: AME-E712, when there is none.
+    """
     slug, _, name = reference.partition("/")
     try:
         if slug != block.get_block_type_slug():

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ame.spec import AbTestSection
+from flows._deployed import load_block
 from flows._work import Work
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ame.spark import SparkSettings
 
-__all__ = ["ComparisonSession"]
+__all__ = ["ComparisonSession", "settings_of"]
 
 
 class ComparisonSession:
@@ -26,7 +27,7 @@ class ComparisonSession:
     """
 
     def __init__(self, work: Work, section: AbTestSection, name: str) -> None:
-        self._settings = _settings(work, section)
+        self._work, self._section = work, section
         self._name = name
         self._entered: AbstractContextManager[Any] | None = None
         self._spark: Any = None
@@ -35,12 +36,13 @@ class ComparisonSession:
         """The session.
 
         Raises:
-            Refused: AME-E53x, when there can be none.
+            Refused: AME-E53x, when there can be none, AME-E712, when its block is missing.
         """
         if self._spark is None:
             from ame.spark import open_session
 
-            session = open_session(self._settings, name=self._name)
+            settings = await settings_of(self._work, self._section)
+            session = open_session(settings, name=self._name)
             self._spark = await asyncio.to_thread(session.__enter__)
             self._entered = session
         return self._spark
@@ -58,9 +60,20 @@ class ComparisonSession:
         await asyncio.shield(asyncio.to_thread(self._entered.__exit__, None, None, None))
 
 
-def _settings(work: Work, section: AbTestSection) -> SparkSettings | None:
-    """With the archive's path as one of the project's folder, where it is no URI."""
+async def settings_of(work: Work, section: AbTestSection) -> SparkSettings | None:
+    """What the file says of the session, and its block where the file says nothing.
+
+    The archive's path is one of the project's folder, where it is no URI.
+
+    Raises:
+        Refused: AME-E712, when there is no such block.
+    """
     settings = section.spark
-    if settings is None or settings.archive is None or "://" in settings.archive:
+    if settings is not None and settings.archive is not None and "://" not in settings.archive:
+        settings = replace(settings, archive=str(work.project.folder / settings.archive))
+    if settings is None or section.spark_block is None:
         return settings
-    return replace(settings, archive=str(work.project.folder / settings.archive))
+    from blocks import SparkSession
+
+    block = await load_block(SparkSession, f"spark-session/{section.spark_block}")
+    return settings.over(block.settings())

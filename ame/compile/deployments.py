@@ -152,7 +152,7 @@ class _Context:
         if asked := said_of_resources(ab_test.resources):
             facts.append(f"- resources: {asked}")
         if on_spark(ab_test):
-            facts.append(f"- Spark: {said_of_spark(ab_test.spark)}")
+            facts.append(f"- Spark: {said_of_spark(ab_test.spark, ab_test.spark_block)}")
         return self._deployment(
             "compare-versions",
             model.name,

@@ -92,12 +92,13 @@ def said_of_resources(resources: Resources) -> str:
     return f"{text} ({resources.gpu_product})" if resources.gpu_product else text
 
 
-def said_of_spark(settings: SparkSettings | None) -> str:
-    """`k8s, executors 4 (cpu 2, memory 8G)`: the master and what is said of its executors."""
+def said_of_spark(settings: SparkSettings | None, block: str | None) -> str:
+    """`k8s, executors 4 (cpu 2, memory 8G)`: the master, or its block, and what is said of its executors."""
     settings = settings or SparkSettings()
     size = [("cpu", settings.cores), ("memory", settings.memory)]
     sizes = ", ".join(f"{name} {amount}" for name, amount in size if amount is not None)
-    parts = [_code(settings.master or "local[*]")]
+    elsewhere = _code("local[*]") if block is None else f"the block {_code(block)}"
+    parts = [_code(settings.master) if settings.master else elsewhere]
     if settings.executors is not None or sizes:
         count = f"executors {settings.executors}" if settings.executors is not None else "executors"
         parts.append(f"{count} ({sizes})" if sizes else count)

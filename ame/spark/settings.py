@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ame.diagnosis import did_you_mean
 from ame.quantity import parse_quantity
@@ -19,6 +19,7 @@ _STANDALONE = re.compile(rf"spark://{_HOST}(?:,{_HOST})*")
 _KUBERNETES = re.compile(r"k8s://(?:https?://)?[^\s/:,]+(?::[0-9]{1,5})?(?:/\S*)?")
 _REDACTED = re.compile(r"(?i)secret|password|token|access[.]?key")
 _FORMS = "local[*], local[4], spark://host:7077, k8s, k8s://https://host:6443 or yarn"
+_PLAIN = ("master", "executors", "cores", "memory", "image", "archive")
 _KNOWN = ("local", "local[*]", "k8s", "yarn", "spark://", "k8s://")
 
 
@@ -48,6 +49,11 @@ class SparkSettings:
     image: str | None = None
     archive: str | None = None
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def over(self, base: SparkSettings) -> SparkSettings:
+        """These settings, and those of `base` where these say nothing."""
+        said = {name: getattr(self, name) for name in _PLAIN if getattr(self, name) is not None}
+        return replace(base, **said, conf=tuple((dict(base.conf) | dict(self.conf)).items()))
 
     @property
     def is_local(self) -> bool:

@@ -38,7 +38,7 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
         section.error("AME-E129", "features", what, why)
     engine = _engine(section)
     scoring = _scoring(section)
-    spark = read_spark(section)
+    spark, block = read_spark(section)
     _check_engines(section, data, engine, scoring)
     resources = resources_of(read_resources(section))
     check_gpu_product(section.problems, section.owner, resources)
@@ -58,6 +58,7 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
         engine=engine or "auto",
         resources=resources,
         spark=spark,
+        spark_block=block,
     )
 
 

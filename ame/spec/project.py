@@ -199,6 +199,7 @@ class AbTestSection:
         engine: where the gate's numbers are computed; the same ones come out everywhere.
         resources: of the comparison's own process, which on Spark is the driver.
         spark: the session, or None when the file says nothing about it.
+        spark_block: the name of a `SparkSession` block that says the rest; None: no block.
     """
 
     gate: ABTest
@@ -216,6 +217,7 @@ class AbTestSection:
     engine: Literal["auto", "local", "spark"] = "auto"
     resources: Resources = field(default_factory=Resources)
     spark: SparkSettings | None = None
+    spark_block: str | None = None
 
     @property
     def holdout(self) -> str:

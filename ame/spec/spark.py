@@ -27,6 +27,7 @@ LEAST_MEMORY = 512 * 2**20
 
 _MASTERS = "local, local[4], local[*], spark://host:7077, k8s (this cluster), k8s://https://host:6443, yarn"
 _ADDRESS = r"[\w.-]+:[0-9]{1,5}"
+_BLOCK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 
@@ -49,11 +50,11 @@ _NO_SECRET = re.compile(
 )
 
 
-def read_spark(section: Section) -> SparkSettings | None:
-    """The section, or None when the A/B test says nothing about Spark."""
+def read_spark(section: Section) -> tuple[SparkSettings | None, str | None]:
+    """The section, None when the A/B test says nothing about Spark, and the block that it names."""
     spark = section.section("spark", words.SPARK)
     if spark is None or not section.given("spark"):
-        return None
+        return None, None
     cores, memory = _resources(spark)
     settings = SparkSettings(
         master=None if tells_password(spark, "master") else spark.read("master", _read_master),
@@ -67,7 +68,16 @@ def read_spark(section: Section) -> SparkSettings | None:
         conf=_conf(spark),
     )
     _warn_of_what_is_idle(spark, settings.master)
-    return settings
+    return settings, spark.read("block", _read_block)
+
+
+def _read_block(text: str) -> str:
+    if not _BLOCK.fullmatch(text):
+        why = "The name of a block is wanted: lower-case letters, digits and '-'."
+        raise Unreadable(
+            "AME-E116", why, "Its type is known: leave 'spark-session/' out." if "/" in text else ""
+        )
+    return text
 
 
 def _resources(spark: Section) -> tuple[int | None, str | None]:

@@ -136,7 +136,7 @@ AB_TEST_TRAINING = Shape(
 )
 MARGIN = Shape(_keys("metric margin"))
 SCORING = Shape(_keys("environment engine"))
-SPARK = Shape(_keys("master executors resources image archive conf"))
+SPARK = Shape(_keys("block master executors resources image archive conf"))
 # What `resources` knows elsewhere is let through to its reader, which says what executors take.
 EXECUTOR_RESOURCES = Shape(_keys("cpu memory"), dated=_keys("storage gpuProduct gpus vram"), domains=True)
 PROMOTION = Shape(_keys("strategy firstVersion metric greaterIsBetter"))

@@ -20,7 +20,7 @@ from ame.cli._again import differences, judge_again, recorded_form
 from ame.cli._recorded import stored
 from ame.diagnosis import Refused
 from ame.spark import SparkSettings
-from flows._session import ComparisonSession
+from flows._session import ComparisonSession, settings_of
 from tests.flows.conftest import Project
 from tests.flows.test_comparison import artifact, compare_last, rows_of
 
@@ -97,6 +97,31 @@ def test_versions_are_scored_and_judged_on_spark_and_once(made: Project, tmp_pat
         success.write_text(json.dumps(files))
         with pytest.raises(Refused, match="AME-E722"):
             kept.scores()
+
+
+async def test_a_block_says_what_the_file_does_not(made: Project) -> None:
+    from blocks import SparkSession
+
+    made.write("ame.yml", AME_YML.replace("{master:", "{block: team, archive: env.tar.gz, master:"))
+    work = made.work()
+    section = work.model(made.model).ab_test
+    assert section is not None
+    with pytest.raises(Refused, match="AME-E712"):
+        await settings_of(work, section)
+
+    hidden = {"spark.hadoop.fs.s3a.secret.key": "s3cret"}
+    team = SparkSession(
+        master="k8s", executors=3, conf={"spark.driver.memory": "9g", "spark.a": "b"}, secret_conf=hidden
+    )
+    await team.save("team")
+
+    found = await settings_of(work, section)
+
+    assert found is not None
+    assert (found.master, found.executors) == ("local[2]", 3)
+    assert found.archive == str(made.folder / "env.tar.gz")
+    assert dict(found.conf) == {"spark.driver.memory": "1g", "spark.a": "b", **hidden}
+    assert "s3cret" not in repr(found)
 
 
 def test_cancelling_the_comparison_cancels_what_spark_does(made: Project) -> None:
