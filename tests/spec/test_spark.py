@@ -87,13 +87,20 @@ def test_a_bucket_has_one_name_however_it_is_written(section, written, read):
     assert (said.data_set, said.data_path, said.data_table) == (None, None, None)
 
 
-def test_a_table_and_training_rows_in_a_bucket(section):
-    said = section("training: {uri: 's3://bucket/t/'}", data="table: lake.fraud.`hold-out`")
-
+def test_a_table_or_training_rows_in_a_bucket(section):
+    said = section("", data="table: lake.fraud.`hold-out`")
     assert (said.data_table, said.holdout) == ("lake.fraud.`hold-out`", "lake.fraud.`hold-out`")
+
+    said = section("training: {uri: 's3://bucket/t/'}")
     assert (said.training_uri, said.trained_on) == ("s3://bucket/t", "s3://bucket/t")
     assert section("").trained_on is None
     assert section("training: {path: t.csv}").trained_on == "t.csv"
+
+
+def test_a_block_that_says_the_rest(section):
+    said = section("spark: {block: team-spark, executors: 4}")
+
+    assert (said.spark_block, said.spark.executors, said.spark.master) == ("team-spark", 4, None)
 
 
 def test_a_password_is_never_shown(refusals):
