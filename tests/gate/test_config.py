@@ -145,7 +145,7 @@ def test_an_engine_that_does_not_exist_is_refused() -> None:
         run_ab_test(ABTest(label="late"), pa.table({}), engine="sparc")
 
     assert str(refused.value) == (
-        "AME-E508 The A/B test's engine is 'sparc', which does not exist. Known: auto, local."
+        "AME-E508 The A/B test's engine is 'sparc', which does not exist. Known: auto, local, spark. Did you mean 'spark'?"
     )
 
 
