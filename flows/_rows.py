@@ -1,13 +1,15 @@
-"""The rows that a comparison reads: where they are, and which of their columns it needs."""
+"""What a comparison reads: the rows, those of their columns that it needs, and the models' files."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ame.gate.config import ABTest
+from ame.registry import Version
 from ame.spec import AbTestSection
 from flows._output import to_run_log
 from flows._session import ComparisonSession
@@ -17,7 +19,15 @@ from flows.data_set import produced
 if TYPE_CHECKING:
     from ame.scoring import FetchedModel, Holdout, SparkHoldout
 
-__all__ = ["AnyHoldout", "features_of", "open_rows", "open_training", "used_columns"]
+__all__ = [
+    "AnyHoldout",
+    "asked_of_table",
+    "features_of",
+    "fetched",
+    "open_rows",
+    "open_training",
+    "used_columns",
+]
 
 AnyHoldout: TypeAlias = "Holdout | SparkHoldout"
 
@@ -31,6 +41,30 @@ def used_columns(gate: ABTest) -> dict[str, str]:
         if column is not None:
             found.setdefault(column, use)
     return found
+
+
+def asked_of_table(gate: ABTest, row: str | None, classes: Sequence[Any]) -> ABTest:
+    """The gate as it is asked of a table of scores.
+
+    Args:
+        row: the table's column of the rows' hashes; None where the file names a column of the holdout.
+        classes: what the models tell, where the file names none.
+    """
+    return replace(
+        gate, row=gate.row or row, row_is_content=gate.row is None, classes=gate.classes or tuple(classes)
+    )
+
+
+async def fetched(work: Work, version: Version, folder: Path) -> FetchedModel:
+    """A version's files, on this machine.
+
+    Raises:
+        Refused: AME-E403, when it is no MLflow model.
+    """
+    from ame.scoring import fetch_model
+
+    title = f"version {version.number} of '{version.model}'"
+    return await asyncio.to_thread(fetch_model, version.uri, work.registry.uri, folder, title)
 
 
 def features_of(section: AbTestSection, model: FetchedModel, holdout: AnyHoldout) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from ame.registry import Version
 from flows._outcome import refusing, settled, unless_refused
 from flows._output import to_run_log
 from flows._pair import Pair
-from flows._rows import AnyHoldout, features_of, used_columns
+from flows._rows import AnyHoldout, asked_of_table, features_of, fetched, used_columns
 from flows._threads import stoppable
 from flows._work import Work
 
@@ -104,10 +104,8 @@ def _join(
     columns = list(used_columns(gate))
     row = row_column(columns) if gate.row is None else None
     join_scores(holdout, columns, scores, table, row=row)
-    classes = gate.classes
-    if gate.task == "multiclass" and not classes:
-        classes = common_classes(scores)
-    asked = replace(gate, row=gate.row or row, row_is_content=gate.row is None, classes=classes)
+    told = common_classes(scores) if gate.task == "multiclass" and not gate.classes else ()
+    asked = asked_of_table(gate, row, told)
     with table.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return asked, score_digests(table, tuple(scores)), digest
@@ -124,17 +122,16 @@ async def _score(
 
     Returns the file of scores, and the columns that the version got.
     """
-    from ame.scoring import fetch_model, score_model
+    from ame.scoring import score_model
 
-    title = f"version {version.number} of '{version.model}'"
     say = to_run_log()
-    fetched = await asyncio.to_thread(fetch_model, version.uri, work.registry.uri, folder / "model", title)
-    features = features_of(pair.section, fetched, holdout)
+    model = await fetched(work, version, folder / "model")
+    features = features_of(pair.section, model, holdout)
     rows = folder / "rows.parquet"
     await asyncio.to_thread(holdout.write, rows, features)
     scores = await stoppable(
         score_model,
-        fetched,
+        model,
         rows,
         features,
         environment=pair.section.scoring,

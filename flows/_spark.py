@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ame.diagnosis import Refused
-from ame.registry import Version
 from flows._outcome import refusing, settled, unless_refused
 from flows._output import every_few_seconds, to_run_log
 from flows._pair import Pair
-from flows._rows import features_of, used_columns
+from flows._rows import asked_of_table, features_of, fetched, used_columns
 from flows._scored import Scored
 from flows._session import ComparisonSession
 from flows._work import Work
 
 if TYPE_CHECKING:
-    from ame.scoring import FetchedModel, Holdout, SparkHoldout
+    from ame.scoring import Holdout, SparkHoldout
 
 __all__ = ["score_on_executors"]
 
@@ -72,10 +70,7 @@ async def _score(
 
     gate, say = pair.section.gate, to_run_log()
     versions = {"champion": pair.champion, "challenger": pair.challenger}
-    models = {
-        name: await asyncio.to_thread(_fetch, work, version, folder / name)
-        for name, version in versions.items()
-    }
+    models = {name: await fetched(work, version, folder / name) for name, version in versions.items()}
     await asyncio.to_thread(check_environments, spark, models, pair.section.where)
     features = {name: features_of(pair.section, model, holdout) for name, model in models.items()}
     columns = tuple(used_columns(gate))
@@ -98,18 +93,9 @@ async def _score(
         holdout=holdout,
         training=training,
         features=tuple(dict.fromkeys(name for each in features.values() for name in each)),
-        gate=replace(
-            gate, row=gate.row or row, row_is_content=gate.row is None, classes=gate.classes or scored.classes
-        ),
+        gate=asked_of_table(gate, row, scored.classes),
         engine="spark",
         table=scored.folder,
         kept={"folder": scored.folder, "sha256": scored.digest},
         digests=scored.digests,
     )
-
-
-def _fetch(work: Work, version: Version, folder: Path) -> FetchedModel:
-    from ame.scoring import fetch_model
-
-    title = f"version {version.number} of '{version.model}'"
-    return fetch_model(version.uri, work.registry.uri, folder, title)

@@ -27,7 +27,7 @@ __all__ = ["command"]
 @column_options
 @click.option("--training", metavar="FILE", help="The training rows: none may be in the holdout, and drift.")
 @click.option(
-    "--engine", metavar="auto|local", default="auto", help="Where the numbers are computed.  [auto]"
+    "--engine", metavar="auto|local|spark", default="auto", help="Where the numbers are computed.  [auto]"
 )
 @click.option(
     "--ledger",

@@ -37,6 +37,31 @@ def spark() -> Iterator[Any]:
         yield session
 
 
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """A stand-in for S3 that the environment names; `s3(name)` makes a bucket and gives its URI."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "not-to-be-seen",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def make(name: str) -> str:
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    yield make
+    server.stop()
+
+
 @dataclass(frozen=True)
 class Standalone:
     """A Spark cluster of one master and one worker, each a process on loopback."""
