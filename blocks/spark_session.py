@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from prefect.blocks.core import Block
@@ -63,6 +64,24 @@ class SparkSession(Block):
         if twice := sorted(self.conf.keys() & self.secret_conf.get_secret_value().keys()):
             raise ValueError(f"{', '.join(twice)} stand both in conf and in the secret properties")
         return self
+
+    @classmethod
+    def of(cls, settings: SparkSettings, secret_conf: Mapping[str, str]) -> Self:
+        """The block that gives these settings.
+
+        Raises:
+            ValueError: where they contradict each other.
+        """
+        return cls(
+            master=settings.master,
+            executors=settings.executors,
+            cores=settings.cores,
+            memory=settings.memory,
+            image=settings.image,
+            archive=settings.archive,
+            conf=dict(settings.conf),
+            secret_conf=SecretDict(dict(secret_conf)),
+        )
 
     def settings(self) -> SparkSettings:
         """For `ame.spark.open_session`; the properties in a fixed order, the secret ones among them."""

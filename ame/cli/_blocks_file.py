@@ -1,8 +1,9 @@
-"""The file of `ame blocks apply`: the MLflow server and the store, with secrets that stand elsewhere."""
+"""The file of `ame blocks apply`: MLflow, the store and Spark, with secrets that stand elsewhere."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +13,19 @@ import yaml
 
 from ame.addresses import problem_with_server, split_user
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.spec.entries import text_of
+from ame.spark.settings import SparkSettings, is_secret_property
+from ame.spec import words
+from ame.spec.entries import Entry, mapping_entries, text_of
 from ame.spec.nodes import is_null, read_document
-from ame.spec.problems import Problems
+from ame.spec.problems import Problems, shown
 from ame.spec.section import Section, Shape
+from ame.spec.spark import read_settings
 from ame.store import StoreSettings
 from ame.store.settings import AddressingStyle
 
 __all__ = ["Connections", "connections_from_environment", "connections_from_file"]
 
-_FILE = Shape(frozenset({"mlflow", "store"}))
+_FILE = Shape(frozenset({"mlflow", "store", "spark"}))
 _MLFLOW = Shape(frozenset({"uri", "username", "password", "token"}))
 _STORE = Shape(
     frozenset(
@@ -38,6 +42,7 @@ _STORE = Shape(
         }
     )
 )
+_SPARK = Shape(words.SPARK.known - {"block"} | {"secretConf"})
 _REFERENCE = Shape(frozenset({"env", "file"}))
 _SECRETS = {"password", "token", "secretAccessKey", "sessionToken"}
 _LARGEST_SECRET = 64 * 1024
@@ -54,11 +59,29 @@ class MlflowConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
-    """What is to be saved; None for what is not spoken of."""
+class SparkConnection:
+    """How Spark sessions are made.
 
-    mlflow: MlflowConnection | None
-    store: StoreSettings | None
+    Attributes:
+        secret_conf: properties of Spark whose values are secret.
+    """
+
+    settings: SparkSettings
+    secret_conf: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What is to be saved; None for what is not spoken of.
+
+    Attributes:
+        warnings: of keys that have no effect.
+    """
+
+    mlflow: MlflowConnection | None = None
+    store: StoreSettings | None = None
+    spark: SparkConnection | None = None
+    warnings: tuple[Diagnosis, ...] = ()
 
 
 def connections_from_file(path: Path) -> Connections:
@@ -72,17 +95,21 @@ def connections_from_file(path: Path) -> Connections:
     problems = Problems(str(path))
     root = Section(problems, read_document(path, problems.file), _FILE, "the file")
     mlflow, store = root.section("mlflow", _MLFLOW), root.section("store", _STORE)
+    spark = root.section("spark", _SPARK)
     if not root.entries:
-        root.error("AME-E113", None, "the file has neither 'mlflow' nor 'store'.")
+        root.error("AME-E113", None, "the file has neither 'mlflow' nor 'store' nor 'spark'.")
     for section in (mlflow, store):
         if section:
             section.require("uri")
     told = {section: _values(section) for section in (mlflow, store) if section}
     verify = store.boolean("verify", default=True) if store else True
+    session = _spark(spark) if spark else None
     problems.refuse_errors()
     return Connections(
         mlflow=_mlflow(told[mlflow], mlflow.where("uri")) if mlflow else None,
         store=_store(told[store], store.where(), verify=verify) if store else None,
+        spark=session,
+        warnings=problems.warnings(),
     )
 
 
@@ -123,31 +150,49 @@ def _values(section: Section) -> dict[str, str]:
     for key, entry in section.entries.items():
         if key == "verify" or is_null(entry.value):
             continue
-        if isinstance(entry.value, yaml.MappingNode):
-            value = _referred(section, key)
-        elif key in _SECRETS:
-            section.error(
-                "AME-E851",
-                key,
-                f"'{key}' of {section.owner} stands in the file itself.",
-                why="Files are kept, copied and committed.",
-                fix="Write {env: VARIABLE} or {file: /run/secrets/NAME}, and change the secret.",
-            )
-            continue
+        name = f"'{key}' of {section.owner}"
+        if key in _SECRETS or isinstance(entry.value, yaml.MappingNode):
+            value = _secret(section.problems, entry, name)
         else:
-            value = text_of(section.problems, entry.value, f"'{key}' of {section.owner}")
+            value = text_of(section.problems, entry.value, name)
         if value is not None:
             found[key] = value
     return found
 
 
-def _referred(section: Section, key: str) -> str | None:
-    """The value that {env: NAME} or {file: PATH} stands for."""
-    reference = Section(
-        section.problems, section.entries[key].value, _REFERENCE, f"'{key}' of {section.owner}"
-    )
+def _spark(spark: Section) -> SparkConnection:
+    settings, problems = read_settings(spark), spark.problems
+    plain, owner = dict(settings.conf), f"'secretConf' of {spark.owner}"
+    for key in filter(is_secret_property, plain):
+        what = f"'conf' of {spark.owner} has {shown(key)}, which may be a secret."
+        spark.error("AME-E135", "conf", what, fix="Write it under 'secretConf', as {env: VARIABLE}.")
+    found: dict[str, str] = {}
+    entry = spark.entries.get("secretConf")
+    for key, value in mapping_entries(problems, entry.value, owner) if entry else ():
+        if key in plain:
+            problems.add("AME-E110", value.key, f"{spark.owner} has {shown(key)} in 'conf', too.")
+        elif not re.fullmatch(r"spark\.\S+", key):
+            what = f"{owner} has {shown(key)}, which is no property of Spark."
+            problems.add("AME-E136", value.key, what, "Such a property begins with 'spark.'.")
+        elif secret := _secret(problems, value, f"{shown(key)} of {owner}"):
+            found[key] = secret
+    return SparkConnection(settings, found)
+
+
+def _secret(problems: Problems, entry: Entry, name: str) -> str | None:
+    """The value that {env: NAME} or {file: PATH} stands for; nothing else may stand there."""
+    if not isinstance(entry.value, yaml.MappingNode):
+        problems.add(
+            "AME-E851",
+            entry.key,
+            f"{name} stands in the file itself.",
+            why="Files are kept, copied and committed.",
+            fix="Write {env: VARIABLE} or {file: /run/secrets/NAME}, and change the secret.",
+        )
+        return None
+    reference = Section(problems, entry.value, _REFERENCE, name)
     if len(reference.entries) != 1:
-        reference.error("AME-E129", None, f"'{key}' of {section.owner} takes one of 'env' and 'file'.")
+        reference.error("AME-E129", None, f"{name} takes one of 'env' and 'file'.")
         return None
     variable, file = reference.text("env"), reference.text("file")
     value, missing = "", ""
@@ -164,7 +209,7 @@ def _referred(section: Section, key: str) -> str | None:
                 f"the file {file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}."
             )
     if not value and missing:
-        section.error("AME-E852", key, f"'{key}' of {section.owner} is not there: {missing}")
+        problems.add("AME-E852", entry.key, f"{name} is not there: {missing}")
     return value or None
 
 

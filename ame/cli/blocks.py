@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ame.cli._console import as_json, print_json, say
+from ame.cli._console import as_json, print_json, say, warn
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("blocks", short_help="The MLflow server and the artifact store, as Prefect blocks.")
+@click.group("blocks", short_help="MLflow, the artifact store and Spark sessions, as Prefect blocks.")
 def command() -> None:
     """Save the connections of deployed runs as blocks on the Prefect server."""
 
@@ -33,9 +33,9 @@ def command() -> None:
 def apply(
     file: Path | None, from_env: bool, name: str, dry_run: bool, no_check: bool, json_wanted: bool
 ) -> None:
-    """Save mlflow-server/NAME, artifact-store/NAME, and a block for Prefect's results in that store.
+    """Save mlflow-server/NAME, spark-session/NAME, and artifact-store/NAME with a block for results there.
 
-    FILE is YAML with `mlflow` and `store`. Secrets stand in it as {env: VARIABLE} or {file: PATH}.
+    FILE is YAML with `mlflow`, `store` and `spark`. Secrets stand in it as {env: VARIABLE} or {file: PATH}.
     """
     from ame.cli._blocks_file import connections_from_environment, connections_from_file
     from ame.prefect_server import prefect_server
@@ -43,6 +43,7 @@ def apply(
     if from_env == (file is not None):
         raise click.UsageError("Name a FILE, or give --from-env.")
     connections = connections_from_file(file) if file else connections_from_environment()
+    warn(connections.warnings)
     if connections.store and not (no_check or dry_run):
         from ame.store import check_store
 
@@ -65,7 +66,7 @@ def _blocks(connections: Connections, name: str) -> Iterator[tuple[Block, str]]:
     from pydantic import SecretStr
 
     from ame.diagnosis import Diagnosis, Refused
-    from blocks import ArtifactStore, MlflowServer, results_block
+    from blocks import ArtifactStore, MlflowServer, SparkSession, results_block
 
     mlflow, store = connections.mlflow, connections.store
     if mlflow:
@@ -90,6 +91,8 @@ def _blocks(connections: Connections, name: str) -> Iterator[tuple[Block, str]]:
                     fix="Install ame-flows with its extra `aws`: `pip install 'ame-flows[aws]'`.",
                 )
             ) from None
+    if connections.spark:
+        yield SparkSession.of(connections.spark.settings, connections.spark.secret_conf), name
 
 
 def _apply(block: Block, name: str, *, dry_run: bool) -> dict[str, Any]:

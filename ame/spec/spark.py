@@ -18,7 +18,7 @@ from ame.spec.rows import holds_password, tells_password
 from ame.spec.scalars import read_bytes, read_cpu, read_image, read_path
 from ame.spec.section import Section
 
-__all__ = ["read_spark"]
+__all__ = ["read_settings", "read_spark"]
 
 MOST_EXECUTORS = 10_000
 # What a session asks for at least: less than 450 MiB of heap is none that Spark starts with
@@ -55,6 +55,11 @@ def read_spark(section: Section) -> tuple[SparkSettings | None, str | None]:
     spark = section.section("spark", words.SPARK)
     if spark is None or not section.given("spark"):
         return None, None
+    return read_settings(spark), spark.read("block", _read_block)
+
+
+def read_settings(spark: Section) -> SparkSettings:
+    """What a mapping with the keys of `spark` says about a session."""
     cores, memory = _resources(spark)
     settings = SparkSettings(
         master=None if tells_password(spark, "master") else spark.read("master", _read_master),
@@ -68,7 +73,7 @@ def read_spark(section: Section) -> tuple[SparkSettings | None, str | None]:
         conf=_conf(spark),
     )
     _warn_of_what_is_idle(spark, settings.master)
-    return settings, spark.read("block", _read_block)
+    return settings
 
 
 def _read_block(text: str) -> str:
@@ -163,7 +168,7 @@ def _conf(spark: Section) -> tuple[tuple[str, str], ...]:
         elif text is not None and (_is_secret(key, text) or holds_password(text)):
             what = f"{owner} gives the secret {shown(key)}."
             why = "Whoever reads the file knows it."
-            fix = "Put it into the `SparkSession` block or the environment, and change the secret."
+            fix = "Put it under the secret properties of a `SparkSession` block, and change the secret."
             problems.add("AME-E135", value.key, what, why, fix)
         elif text is not None:
             found.append((key, text))

@@ -135,18 +135,67 @@ def test_the_environment_is_taken(run: Run, tmp_path: Path, embedded: Any) -> No
         (
             "stor: {}\n",
             (
-                "AME-E109 connections.yaml:1:1 the file has the unknown key 'stor'. Known keys: mlflow, store. Did you "
-                "mean 'store'?\nAME-E113 connections.yaml:1:1 the file has neither 'mlflow' nor 'store'."
+                "AME-E109 connections.yaml:1:1 the file has the unknown key 'stor'. Known keys: mlflow, spark, store. Did you "
+                "mean 'store'?\nAME-E113 connections.yaml:1:1 the file has neither 'mlflow' nor 'store' nor 'spark'."
             ),
         ),
         ("store: {region: x}\n", "AME-E113 connections.yaml:1:8 'store' of the file lacks 'uri'."),
+        (
+            (
+                "spark:\n  conf: {spark.x: '1'}\n  secretConf:\n    spark.x: {env: NAME}\n"
+                "    spark.y: hidden-one\n    fs.z: {env: NAME}\n"
+            ),
+            (
+                "AME-E110 connections.yaml:4:5 'spark' of the file has 'spark.x' in 'conf', too.\n"
+                "AME-E851 connections.yaml:5:5 'spark.y' of 'secretConf' of 'spark' of the file stands in the file "
+                "itself. Files are kept, copied and committed. Write {env: VARIABLE} or {file: /run/secrets/NAME}, and "
+                "change the secret.\n"
+                "AME-E136 connections.yaml:6:5 'secretConf' of 'spark' of the file has 'fs.z', which is no property of "
+                "Spark. Such a property begins with 'spark.'."
+            ),
+        ),
+        (
+            "spark: {master: yarn, block: x, conf: {spark.some.token: 'true'}}\n",
+            (
+                "AME-E109 connections.yaml:1:23 'spark' of the file has the unknown key 'block'. Known keys: archive, "
+                "conf, executors, image, master, resources, secretConf.\n"
+                "AME-E135 connections.yaml:1:33 'conf' of 'spark' of the file has 'spark.some.token', which may be a "
+                "secret. Write it under 'secretConf', as {env: VARIABLE}."
+            ),
+        ),
     ],
-    ids=["literal", "unset", "no file", "address", "uri", "unknown", "no uri"],
+    ids=["literal", "unset", "no file", "address", "uri", "unknown", "no uri", "secret properties", "spark"],
 )
 def test_a_file_that_cannot_be_used(run: Run, tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "connections.yaml").write_text(text)
     ended = run("connections.yaml")
     assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (1, "", told)
+
+
+def test_a_spark_session_is_saved_with_its_secrets(run: Run, tmp_path: Path, embedded: Any) -> None:
+    server = {"PREFECT_API_URL": embedded.servers.prefect}
+    (tmp_path / "connections.yaml").write_text(
+        "spark:\n  master: k8s\n  executors: 4\n  resources: {cpu: 2, memory: 8G}\n"
+        "  conf: {spark.sql.shuffle.partitions: 8}\n  secretConf: {spark.ssl.keyPassword: {env: SECRET}}\n"
+    )
+    saved = run("connections.yaml", "--name", "large", SECRET=FIRST, **server)
+    assert (saved.returncode, saved.stdout) == (0, "spark-session/large: created\n"), saved.stderr
+    changed = run("connections.yaml", "--name", "large", SECRET=SECOND, **server)
+    assert changed.stdout.startswith("spark-session/large: updated\n")
+    assert FIRST not in changed.stdout + changed.stderr
+    assert SECOND not in changed.stdout + changed.stderr
+    read = "from blocks import SparkSession; print(SparkSession.load('large').settings().conf)"
+    told = subprocess.run(
+        [sys.executable, "-c", read],
+        env=os.environ | server,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert told.stdout.strip() == str(
+        (("spark.sql.shuffle.partitions", "8"), ("spark.ssl.keyPassword", SECOND))
+    )
 
 
 def test_an_environment_that_names_nothing(run: Run) -> None:
