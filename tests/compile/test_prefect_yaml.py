@@ -32,7 +32,7 @@ def test_a_project_that_uses_everything(target):
 
 
 def test_the_file_at_the_root_is_what_the_examples_say():
-    folders = [ROOT / "examples" / name for name in ("flight-delays", "sklearn-logreg")]
+    folders = [ROOT / "examples" / name for name in ("flight-delays", "sklearn-logreg", "fraud-spark")]
 
     assert (ROOT / "prefect.yaml").read_text() == text_of(*folders, base=ROOT)
 
