@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import socket
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -16,6 +18,7 @@ __all__ = [
     "did_not_start",
     "refuse_bad_settings",
     "refuse_unreachable",
+    "refuse_without_name",
     "refuse_without_spark",
     "refused_connect",
 ]
@@ -49,6 +52,21 @@ def refuse_without_spark() -> None:
                 fix=f"Install ame-flows with its extra `spark` where pyspark-client is not: {install}.",
             )
         )
+
+
+def refuse_without_name() -> None:
+    """Raises Refused, AME-E537, for a user id without a name: Hadoop's login in Spark's driver wants one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise Refused(
+            Diagnosis(
+                code="AME-E537",
+                what="Spark would not start for this user.",
+                why=f"Its Java wants the name of the user {os.getuid()}, and /etc/passwd has none.",
+                fix="In a pod, use an image that knows the user, as that of infra/docker knows 1000.",
+            )
+        ) from None
 
 
 def refuse_bad_settings(settings: SparkSettings) -> None:

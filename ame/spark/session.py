@@ -24,6 +24,7 @@ from ame.spark.refusals import (
     did_not_start,
     refuse_bad_settings,
     refuse_unreachable,
+    refuse_without_name,
     refuse_without_spark,
     refused_connect,
 )
@@ -161,6 +162,7 @@ def _started(settings: SparkSettings, name: str, scratch: Path) -> Any:
 
     properties = properties_of(settings, scratch, name=name)
     master = properties["spark.master"]
+    refuse_without_name()
     refuse_unreachable(master)
     java = find_java()
     masked = Masker(value for key, value in settings.conf if is_secret_property(key))

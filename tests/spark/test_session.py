@@ -24,6 +24,29 @@ TOLD = "hidden word: ü=\\ #!\n2"
 PROGRAM = Path(__file__).with_name("program.py")
 
 
+def test_a_user_without_a_name_is_told_what_is_missing(tmp_path: Path) -> None:
+    """As in a pod whose image does not know the user id that the cluster gives it."""
+    unshare = ("unshare", "--user", "--map-user=54321", "--map-group=54321")
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False, timeout=60).returncode:
+        pytest.skip("this machine makes no user namespaces")
+    program = (
+        "from ame.diagnosis import Refused\nfrom ame.spark import SparkSettings, open_session\n"
+        "try:\n  open_session(SparkSettings(master='local[1]')).__enter__()\nexcept Refused as no: print(no)"
+    )
+    ran = subprocess.run(
+        [*unshare, sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.stdout.strip() == (
+        "AME-E537 Spark would not start for this user. Its Java wants the name of the user 54321, and /etc/passwd "
+        "has none. In a pod, use an image that knows the user, as that of infra/docker knows 1000."
+    ), ran.stderr
+
+
 def test_a_process_without_java_leaves_nothing_behind(
     tmp_path: Path, until: Callable[..., None], lives: Callable[[int], bool]
 ) -> None:
