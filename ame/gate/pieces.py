@@ -15,7 +15,8 @@ import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from ame.gate.places import Found, Place, readable
+from ame.gate.found import Found, readable
+from ame.places import Place
 
 __all__ = [
     "AS_IT_COMES",

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.scoring.formats import FORMATS, common_format, dataset_of, is_data, whole_schema
+from ame.places import is_data
+from ame.scoring.formats import FORMATS, common_format, dataset_of, whole_schema
 from ame.store import digest_of_folder
 
 __all__ = ["Holdout", "open_holdout", "readable", "require_columns"]

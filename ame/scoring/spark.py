@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.gate.config import Task
-from ame.scoring.spark_files import Place, place_of
+from ame.places import Place, place_of
 from ame.scoring.spark_frame import blaming, frame_of, spark_errors
 from ame.scoring.spark_holdout import SparkHoldout
 from ame.scoring.spark_loading import TaskFailed, found_in

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from ame.places import Place
 from ame.scoring.formats import FORMATS
-from ame.scoring.spark_files import Place
 
 __all__ = ["PIECE_ROWS", "Part", "Piece", "Rows", "cut"]
 
@@ -90,7 +90,7 @@ class Rows:
             spelled = ds.get_partition_keys(part.expression)
             own = [name for name in schema.names if name not in spelled]
             # A bucket is asked for whole column chunks; a disk gives them as they are needed.
-            ahead = self.place.scheme != "file"
+            ahead = self.place.bucket
             with (
                 system.open_input_file(part.path) as file,
                 pq.ParquetFile(file, pre_buffer=ahead, buffer_size=0 if ahead else 1 << 20) as opened,

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ame.places import Place
 from ame.scoring import score
 from ame.scoring.row_hashes import row_hashes
-from ame.scoring.spark_files import Place
 from ame.scoring.spark_loading import failing, loaded
 from ame.scoring.spark_parts import file_of, new_file
 from ame.scoring.spark_pieces import Piece, Rows
