@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
 from ame.gate.found import Found, readable
 from ame.gate.pieces import (
-    AS_IT_COMES,
     BATCH_ROWS,
     PIECE_ROWS,
     CsvFile,
@@ -22,9 +21,8 @@ from ame.gate.pieces import (
     Piece,
     csv_form,
     cut,
-    texts_of,
 )
-from ame.places import in_threads
+from ame.places import AS_IT_COMES, in_threads, read_row_groups
 
 __all__ = ["Readings", "of_dataset", "of_files", "require"]
 
@@ -107,13 +105,9 @@ def _of_parquet(found: Found, columns: list[str], coded: Sequence[str]) -> Readi
 
     def read() -> Iterator[pa.RecordBatch]:
         # A data set's scanner would read ahead in each column, at several times the memory.
-        for file, schema in zip(found.files, schemas, strict=True):
-            texts = texts_of(schema, coded)
-            with (
-                readable(found.where(file)),
-                pq.ParquetFile(file, read_dictionary=texts, **AS_IT_COMES) as open_,
-            ):
-                yield from open_.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+        for file in found.files:
+            with readable(found.where(file)):
+                yield from read_row_groups(found.place, file, columns, BATCH_ROWS, coded=coded)
 
     def fetch() -> Iterator[pa.RecordBatch]:
         for piece in pieces(PIECE_ROWS):
@@ -145,19 +139,15 @@ def _with_folders(
         dataset = ds.dataset(names, schema=whole, **hive)
         folders = {fragment.path: fragment.partition_expression for fragment in dataset.get_fragments()}
     read = of_dataset(dataset, columns, found.given)
+    wanted = pa.schema([whole.field(name) for name in columns])
+    spelled = {
+        file: dict.fromkeys(set(columns) - set(schema.names)) | ds.get_partition_keys(folders[file])
+        for file, schema in zip(names, schemas, strict=True)
+    }
 
     def pieces(rows: int) -> Iterator[Piece]:
         for file, groups, size in cut(found, heads, rows):
-            yield FolderRows(
-                found.place,
-                file,
-                found.where(file),
-                groups,
-                size,
-                tuple(columns),
-                whole,
-                folders[file],
-            )
+            yield FolderRows(found.place, file, found.where(file), groups, size, wanted, spelled[file])
 
     return Readings(read.again, read.rows, pieces)
 

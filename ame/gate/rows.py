@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
+from ame.gate.pieces import csv_form
 from ame.places import format_of, is_data
 
 __all__ = ["SAMPLE", "Kind", "LabelledRows", "Rows", "kind_of", "open_rows"]
@@ -31,11 +31,7 @@ _BATCH_ROWS = 1 << 17
 _PARQUET = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
 )
-# Empty texts are missing values. Types are guessed from a file's first block.
-_CSV = ds.CsvFileFormat(
-    convert_options=pcsv.ConvertOptions(strings_can_be_null=True),
-    read_options=pcsv.ReadOptions(block_size=1 << 22),
-)
+_CSV = csv_form({})
 
 
 class LabelledRows:
