@@ -96,7 +96,7 @@ def open_holdout(path: Path | str, name: str, where: Where, kind: str = "holdout
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
     if isinstance(path, str):
-        from ame.scoring.spark_holdout import open_spark_holdout
+        from ame.scoring.spark.holdout import open_spark_holdout
 
         spread = open_spark_holdout(path, name, where, kind)
         return Holdout(name, spread.digest, spread.columns, where, path, spread.dataset, kind)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ame.places import place_of
-from ame.scoring.spark_loading import LoadedModel
+from ame.scoring.spark.loading import LoadedModel
 
 PROGRAM = Path(__file__).with_name("scoring_program.py")
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from ame.diagnosis import Diagnosis, Refused, Where
 from ame.places import Place, in_threads, place_of
 from ame.scoring.formats import FORMATS, common_format, dataset_of, whole_schema
 from ame.scoring.holdout import readable, require_columns
-from ame.scoring.spark_files import Footer, etag_of, read_footer
-from ame.scoring.spark_pieces import PIECE_ROWS, Piece, Rows, cut
+from ame.scoring.spark.footers import Footer, etag_of, read_footer
+from ame.scoring.spark.pieces import PIECE_ROWS, Piece, Rows, cut
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

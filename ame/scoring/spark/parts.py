@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ame.places import Place, in_threads
-from ame.scoring.spark_files import read_footer
-from ame.scoring.spark_loading import failing
+from ame.scoring.spark.footers import read_footer
+from ame.scoring.spark.loading import failing
 
 __all__ = [
     "PLACE",

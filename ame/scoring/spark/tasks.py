@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from ame.places import Place
 from ame.scoring import score
 from ame.scoring.row_hashes import row_hashes
-from ame.scoring.spark_loading import failing, loaded
-from ame.scoring.spark_parts import file_of, new_file
-from ame.scoring.spark_pieces import Piece, Rows
-from ame.scoring.spark_rows import POSITION, Answers, in_batches, opened, position_of, rows_of_table
-from ame.scoring.spark_types import for_spark
+from ame.scoring.spark.loading import failing, loaded
+from ame.scoring.spark.parts import file_of, new_file
+from ame.scoring.spark.pieces import Piece, Rows
+from ame.scoring.spark.rows import POSITION, Answers, in_batches, opened, position_of, rows_of_table
+from ame.scoring.spark.types import for_spark
 
 __all__ = ["Answering", "Plan"]
 
