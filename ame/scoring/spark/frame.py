@@ -84,9 +84,7 @@ def blaming(
     except spark_errors() as error:
         text = str(error)
         failed = found_in(text)
-        if failed is None and not (
-            "org.apache.spark.ml" in text or "USER_DEFINED_FUN" in text or "UDF" in text
-        ):
+        if failed is None and not any(word in text for word in _OF_A_MODEL):
             raise
         if not natives or (failed is not None and failed.who != "native"):
             raise

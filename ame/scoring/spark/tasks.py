@@ -179,12 +179,7 @@ class Plan:
                 for model, column in zip(self.models, scores, strict=True):
                     flat = column.flatten() if pa.types.is_nested(column.type) else column
                     digests[model.name].update(flat.to_numpy(zero_copy_only=False).astype("<f8").tobytes())
-                # Sorted, so that the order of columns in a file makes no other row of it.
-                keys = (
-                    []
-                    if self.row is None
-                    else [pa.array(row_hashes(batch.select(sorted(self.schema.names))))]
-                )
+                keys = [] if self.row is None else [self._hashes(batch)]
                 kept = [batch.column(column) for column in self.columns]
                 with failing("output", (OSError,)):
                     writer.write_table(pa.Table.from_arrays([*keys, *kept, *scores], schema=schema))
