@@ -19,8 +19,8 @@ import pyarrow.dataset as ds
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.gate.files import of_dataset, of_files, require
+from ame.gate.found import find
 from ame.gate.pieces import BATCH_ROWS, PIECE_ROWS, Piece
-from ame.gate.places import find
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -13,8 +11,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
+from ame.gate.found import Found, readable
 from ame.gate.pieces import (
-    AS_IT_COMES,
     BATCH_ROWS,
     PIECE_ROWS,
     CsvFile,
@@ -23,9 +21,8 @@ from ame.gate.pieces import (
     Piece,
     csv_form,
     cut,
-    texts_of,
 )
-from ame.gate.places import Found, readable
+from ame.places import AS_IT_COMES, in_threads, read_row_groups
 
 __all__ = ["Readings", "of_dataset", "of_files", "require"]
 
@@ -81,9 +78,7 @@ def of_files(
         dataset = ds.dataset(list(found.files), schema=whole, format=form, filesystem=system)
     read = of_dataset(dataset, columns, found.given, count=False)
     pieces = [
-        CsvFile(
-            found.place, _absolute(found, file), found.where(file), tuple(columns), dict(csv_types), whole
-        )
+        CsvFile(found.place, file, found.where(file), tuple(columns), dict(csv_types), whole)
         for file in found.files
     ]
     return Readings(read.again, None, lambda _rows: pieces)
@@ -98,25 +93,21 @@ def _of_parquet(found: Found, columns: list[str], coded: Sequence[str]) -> Readi
     with readable(found.given):
         heads = _heads(found)
         schemas = [head.schema.to_arrow_schema() for head in heads]
-    if found.folder is not None and any(not set(columns) <= set(schema.names) for schema in schemas):
+    if found.in_folder and any(not set(columns) <= set(schema.names) for schema in schemas):
         return _with_folders(found, heads, schemas, columns)
     for schema, file in zip(schemas, found.files, strict=True):
         require(columns, schema.names, Where(found.given if len(found.files) == 1 else found.where(file)))
 
     def pieces(rows: int) -> Iterator[Piece]:
         for file, groups, size in cut(found, heads, rows):
-            path, where = _absolute(found, file), found.where(file)
-            yield ParquetRows(found.place, path, where, groups, size, tuple(columns), tuple(coded))
+            where = found.where(file)
+            yield ParquetRows(found.place, file, where, groups, size, tuple(columns), tuple(coded))
 
     def read() -> Iterator[pa.RecordBatch]:
         # A data set's scanner would read ahead in each column, at several times the memory.
-        for file, schema in zip(found.files, schemas, strict=True):
-            texts = texts_of(schema, coded)
-            with (
-                readable(found.where(file)),
-                pq.ParquetFile(file, read_dictionary=texts, **AS_IT_COMES) as open_,
-            ):
-                yield from open_.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+        for file in found.files:
+            with readable(found.where(file)):
+                yield from read_row_groups(found.place, file, columns, BATCH_ROWS, coded=coded)
 
     def fetch() -> Iterator[pa.RecordBatch]:
         for piece in pieces(PIECE_ROWS):
@@ -128,15 +119,7 @@ def _of_parquet(found: Found, columns: list[str], coded: Sequence[str]) -> Readi
 
 def _heads(found: Found) -> list[pq.FileMetaData]:
     """The files' footers, many at a time: each takes a few requests to a bucket."""
-    read = partial(pq.read_metadata, filesystem=found.place.system())
-    if len(found.files) == 1:
-        return [read(found.files[0])]
-    with ThreadPoolExecutor(max_workers=16) as threads:
-        return list(threads.map(read, found.files))
-
-
-def _absolute(found: Found, file: str) -> str:
-    return file if found.place.bucket else os.path.abspath(file)  # noqa: PTH100  (links stay as they are)
+    return in_threads(partial(pq.read_metadata, filesystem=found.place.system()), found.files)
 
 
 def _with_folders(
@@ -147,7 +130,7 @@ def _with_folders(
         "format": _PARQUET,
         "filesystem": found.place.system(),
         "partitioning": "hive",
-        "partition_base_dir": found.folder,
+        "partition_base_dir": found.place.path,
     }
     names = list(found.files)
     with readable(found.given):
@@ -156,19 +139,15 @@ def _with_folders(
         dataset = ds.dataset(names, schema=whole, **hive)
         folders = {fragment.path: fragment.partition_expression for fragment in dataset.get_fragments()}
     read = of_dataset(dataset, columns, found.given)
+    wanted = pa.schema([whole.field(name) for name in columns])
+    spelled = {
+        file: dict.fromkeys(set(columns) - set(schema.names)) | ds.get_partition_keys(folders[file])
+        for file, schema in zip(names, schemas, strict=True)
+    }
 
     def pieces(rows: int) -> Iterator[Piece]:
         for file, groups, size in cut(found, heads, rows):
-            yield FolderRows(
-                found.place,
-                _absolute(found, file),
-                found.where(file),
-                groups,
-                size,
-                tuple(columns),
-                whole,
-                folders[file],
-            )
+            yield FolderRows(found.place, file, found.where(file), groups, size, wanted, spelled[file])
 
     return Readings(read.again, read.rows, pieces)
 

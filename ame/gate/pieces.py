@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from ame.gate.places import Found, Place, readable
+from ame.gate.found import Found, readable
+from ame.places import Place, read_row_groups, with_spelled
 
 __all__ = [
-    "AS_IT_COMES",
     "BATCH_ROWS",
     "PIECE_ROWS",
     "CsvFile",
@@ -27,7 +27,6 @@ __all__ = [
     "Piece",
     "csv_form",
     "cut",
-    "texts_of",
 ]
 
 #: The most rows of a batch.
@@ -35,9 +34,6 @@ BATCH_ROWS = 1 << 17
 
 #: So many rows a piece has at least, where its file has them; a row group is never cut.
 PIECE_ROWS = 1_000_000
-
-#: Reading whole column chunks ahead costs several times the memory and gains nothing on a disk.
-AS_IT_COMES = {"pre_buffer": False, "buffer_size": 1 << 20}
 
 
 class Piece(Protocol):
@@ -81,14 +77,9 @@ class ParquetRows:
     coded: tuple[str, ...] = ()
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        # A request to a bucket takes long, whatever its size: whole column chunks are read there.
-        manner = {} if self.place.bucket else AS_IT_COMES
-        with readable(self.where), self.place.system().open_input_file(self.path) as file:
-            head = pq.read_metadata(file)
-            texts = texts_of(head.schema.to_arrow_schema(), self.coded)
-            opened = pq.ParquetFile(file, metadata=head, read_dictionary=texts, **manner)
-            yield from opened.iter_batches(
-                BATCH_ROWS, row_groups=list(self.groups), columns=list(self.columns), use_threads=False
+        with readable(self.where):
+            yield from read_row_groups(
+                self.place, self.path, self.columns, BATCH_ROWS, groups=self.groups, coded=self.coded
             )
 
 
@@ -97,8 +88,8 @@ class FolderRows:
     """Row groups of a file in a folder whose names spell columns, `day=2026-11-01/part-0.parquet`.
 
     Attributes:
-        schema: of the whole folder.
-        folders: what the names say, as an expression.
+        schema: of the columns, wide enough for all files of the folder.
+        spelled: those that are not the file's, each with its value in all rows: what the names say, or None.
     """
 
     place: Place
@@ -106,22 +97,14 @@ class FolderRows:
     where: str
     groups: tuple[int, ...]
     rows: int
-    columns: tuple[str, ...]
     schema: pa.Schema
-    folders: ds.Expression
+    spelled: Mapping[str, Any]
 
     def read(self) -> Iterator[pa.RecordBatch]:
+        own = [name for name in self.schema.names if name not in self.spelled]
         with readable(self.where):
-            whole = ds.ParquetFileFormat().make_fragment(self.path, self.place.system(), self.folders)
-            # Given to `make_fragment`, row groups would come in the order of a set.
-            fragment = whole.subset(row_group_ids=list(self.groups))
-            yield from fragment.to_batches(
-                schema=self.schema,
-                columns=list(self.columns),
-                batch_size=BATCH_ROWS,
-                batch_readahead=1,
-                use_threads=False,
-            )
+            for batch in read_row_groups(self.place, self.path, own, BATCH_ROWS, groups=self.groups):
+                yield with_spelled(batch, self.spelled, self.schema)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,11 +137,6 @@ class CsvFile:
                 batch_readahead=1,
                 use_threads=False,
             )
-
-
-def texts_of(schema: pa.Schema, names: Sequence[str]) -> list[str]:
-    """Only texts can be read as dictionaries; what else a column holds is for the checks to say."""
-    return [name for name in names if pa.types.is_string(schema.field(name).type)]
 
 
 def csv_form(types: Mapping[str, pa.DataType]) -> ds.CsvFileFormat:

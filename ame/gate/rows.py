@@ -9,11 +9,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
+from ame.gate.pieces import csv_form
+from ame.places import format_of, is_data
 
 __all__ = ["SAMPLE", "Kind", "LabelledRows", "Rows", "kind_of", "open_rows"]
 
@@ -26,16 +27,11 @@ Kind: TypeAlias = Literal["number", "category", "time"]
 SAMPLE = 100_000
 
 _BATCH_ROWS = 1 << 17
-_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 # Reading whole column chunks ahead costs several times the memory and gains nothing on a disk.
 _PARQUET = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
 )
-# Empty texts are missing values. Types are guessed from a file's first block.
-_CSV = ds.CsvFileFormat(
-    convert_options=pcsv.ConvertOptions(strings_can_be_null=True),
-    read_options=pcsv.ReadOptions(block_size=1 << 22),
-)
+_CSV = csv_form({})
 
 
 class LabelledRows:
@@ -127,9 +123,9 @@ def _dataset(path: Path) -> ds.Dataset:
     if not path.exists():
         raise ValueError("There is no such file or folder")
     if path.is_dir():
-        files = {file: _form(file) for file in sorted(path.rglob("*")) if _is_data(file, path)}
+        files = {file: format_of(file.name) for file in sorted(path.rglob("*")) if _is_data(file, path)}
     else:
-        files = {path: _form(path) or "parquet"}
+        files = {path: format_of(path.name) or "parquet"}
     found = [str(file) for file, form in files.items() if form is not None]
     forms = {form for form in files.values() if form is not None}
     if len(forms) != 1:
@@ -151,12 +147,7 @@ def _unified(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 
 def _is_data(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-
-
-def _form(path: Path) -> str | None:
-    name = path.name.lower()
-    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
+    return path.is_file() and is_data(path.relative_to(folder))
 
 
 @contextmanager

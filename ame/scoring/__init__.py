@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ame.scoring.holdout import Holdout, open_holdout
     from ame.scoring.join import common_classes, join_scores, row_column, score_digests
-    from ame.scoring.spark import ScoredOnSpark, score_on_spark, scores_in
-    from ame.scoring.spark_environments import check_environments
-    from ame.scoring.spark_holdout import SparkHoldout, open_spark_holdout
+    from ame.scoring.spark.engine import ScoredOnSpark, score_on_spark, scores_in
+    from ame.scoring.spark.environments import check_environments
+    from ame.scoring.spark.holdout import SparkHoldout, open_spark_holdout
     from ame.scoring.versions import FetchedModel, fetch_model, score_model
 
 __all__ = [
@@ -38,19 +38,19 @@ __all__ = [
 _HOMES = {
     "FetchedModel": "versions",
     "Holdout": "holdout",
-    "ScoredOnSpark": "spark",
-    "SparkHoldout": "spark_holdout",
-    "check_environments": "spark_environments",
+    "ScoredOnSpark": "spark.engine",
+    "SparkHoldout": "spark.holdout",
+    "check_environments": "spark.environments",
     "common_classes": "join",
     "fetch_model": "versions",
     "join_scores": "join",
     "open_holdout": "holdout",
-    "open_spark_holdout": "spark_holdout",
+    "open_spark_holdout": "spark.holdout",
     "row_column": "join",
     "score_digests": "join",
     "score_model": "versions",
-    "score_on_spark": "spark",
-    "scores_in": "spark",
+    "score_on_spark": "spark.engine",
+    "scores_in": "spark.engine",
 }
 
 

@@ -14,7 +14,9 @@ import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 from pyarrow.fs import FileSystem
 
-__all__ = ["FORMATS", "common_format", "dataset_of", "format_of", "is_data", "whole_schema"]
+from ame.places import format_of
+
+__all__ = ["FORMATS", "common_format", "dataset_of", "whole_schema"]
 
 FORMATS: dict[str, ds.FileFormat] = {
     # Buffering ahead, the default, keeps what was read until the file's end.
@@ -30,17 +32,6 @@ FORMATS: dict[str, ds.FileFormat] = {
         read_options=pcsv.ReadOptions(block_size=1 << 24),
     ),
 }
-_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
-
-
-def is_data(below: PurePath) -> bool:
-    """Whether a file of a folder is read: neither it nor a folder above it begins with '.' or '_'."""
-    return not any(part.startswith((".", "_")) for part in below.parts)
-
-
-def format_of(name: str) -> str | None:
-    """`parquet` or `csv`, by the end of a file's name; None for others."""
-    return next((form for suffix, form in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
 
 
 def common_format(names: Iterable[str]) -> str:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.scoring.formats import FORMATS, common_format, dataset_of, is_data, whole_schema
+from ame.places import is_data
+from ame.scoring.formats import FORMATS, common_format, dataset_of, whole_schema
 from ame.store import digest_of_folder
 
 __all__ = ["Holdout", "open_holdout", "readable", "require_columns"]
@@ -95,7 +96,7 @@ def open_holdout(path: Path | str, name: str, where: Where, kind: str = "holdout
         Refused: AME-E401, when there is nothing that can be read as parquet or CSV.
     """
     if isinstance(path, str):
-        from ame.scoring.spark_holdout import open_spark_holdout
+        from ame.scoring.spark.holdout import open_spark_holdout
 
         spread = open_spark_holdout(path, name, where, kind)
         return Holdout(name, spread.digest, spread.columns, where, path, spread.dataset, kind)

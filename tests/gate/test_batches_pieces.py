@@ -119,3 +119,18 @@ def test_row_groups_of_a_file_in_a_spelled_folder_keep_their_order(tmp_path: Pat
 
     assert sizes == [30, 30, 30, 30]
     assert found["row"].to_pylist() == list(range(120))
+
+
+def test_a_column_that_a_file_lacks_is_null_in_its_pieces(tmp_path: Path) -> None:
+    for day in (1, 2):
+        folder = tmp_path / "scores" / f"day={day}"
+        folder.mkdir(parents=True)
+        part = table(60, 60 * day)
+        pq.write_table(
+            part.drop_columns("city") if day == 2 else part, folder / "a.parquet", row_group_size=20
+        )
+
+    sizes, found = rows_of(tmp_path / "scores", piece=30)
+
+    assert sizes == [40, 20, 40, 20]
+    assert found["city"].to_pylist() == [str(row % 3) for row in range(60, 120)] + [None] * 60

@@ -169,6 +169,10 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         f"AME-E504 {empty} The table of scores cannot be read. The folder holds no parquet file and no CSV file. "
         f"{fix}"
     )
+    assert refusal("gs://bucket/scores") == (
+        "AME-E504 gs://bucket/scores The table of scores cannot be read. "
+        f"Files are read from paths and from s3://, not from gs://. {fix}"
+    )
     for broken in (text, torn):
         message = refusal(broken)
         assert message.startswith(f"AME-E504 {broken} The table of scores cannot be read. ")

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from ame.diagnosis import Where
-from ame.scoring import FetchedModel, open_spark_holdout, score_on_spark, spark_holdout
+from ame.scoring import FetchedModel, open_spark_holdout, score_on_spark
+from ame.scoring.spark import holdout
 from ame.spark import SparkSettings, open_session
 
 
 def main(models: str, bucket: str, master: str) -> None:
-    spark_holdout.PIECE_ROWS = 100
+    holdout.PIECE_ROWS = 100
     pair = {
         name: FetchedModel(name, Path(models) / name, (), (), None) for name in ("champion", "challenger")
     }

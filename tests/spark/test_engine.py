@@ -24,7 +24,7 @@ from ame.gate import ab_test as ab_test_module
 from ame.gate.batches import Batches
 from ame.gate.engines import binned, local, spark_tables
 from ame.gate.engines import spark as engine
-from ame.gate.places import Place
+from ame.places import place_of
 from tests.spark.tables import METRICS, N, assert_equal, assert_same_tally, config, measured, scores, written
 
 ROOT = Path(__file__).parents[2]
@@ -269,9 +269,9 @@ def test_tasks_that_fail_once_change_no_number_also_on_a_bucket(
     """In a process of its own: tasks have its environment, and on its master they are tried again."""
     folder, marks = written(scores(n=9000), tmp_path / "scores", files=3, groups=1000), tmp_path / "marks"
     marks.mkdir()
-    place = Place(bucket=True, endpoint=os.environ["AWS_ENDPOINT_URL_S3"], region="us-east-1")
+    place = place_of(f"{bucket}/holdout")
     for file in folder.iterdir():
-        with place.system().open_output_stream(f"scores/holdout/{file.name}") as stream:
+        with place.system().open_output_stream(place.below(file.name)) as stream:
             stream.write(file.read_bytes())
     done = subprocess.run(
         [sys.executable, "-m", "tests.spark.flaky", f"{bucket}/holdout", str(marks)],

@@ -23,7 +23,7 @@ from ame.scoring import (
     score,
     score_on_spark,
 )
-from ame.scoring import spark_holdout as holdouts
+from ame.scoring.spark import holdout as holdouts
 
 WHERE = Where("ame.yml", 9, 7)
 FEATURES = ("place", "hour", "age")

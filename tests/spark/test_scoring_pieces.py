@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ame.diagnosis import Where
+from ame.places import place_of
 from ame.scoring import open_holdout, open_spark_holdout
-from ame.scoring import spark_holdout as holdouts
-from ame.scoring.spark_files import place_of
-from ame.scoring.spark_loading import TaskFailed
-from ame.scoring.spark_parts import new_file
-from ame.scoring.spark_rows import in_batches
-from ame.scoring.spark_types import for_spark
+from ame.scoring.spark import holdout as holdouts
+from ame.scoring.spark.loading import TaskFailed
+from ame.scoring.spark.parts import new_file
+from ame.scoring.spark.rows import in_batches
+from ame.scoring.spark.types import for_spark
 
 WHERE = Where("ame.yml", 9, 7)
 

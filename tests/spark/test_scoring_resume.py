@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ame.scoring.spark_files import place_of
-from ame.scoring.spark_loading import LoadedModel
+from ame.places import place_of
+from ame.scoring.spark.loading import LoadedModel
 
 PROGRAM = Path(__file__).with_name("scoring_program.py")
 ROOT = Path(__file__).parents[2]

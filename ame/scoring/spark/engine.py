@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.gate.config import Task
-from ame.scoring.spark_files import Place, place_of
-from ame.scoring.spark_frame import blaming, frame_of, spark_errors
-from ame.scoring.spark_holdout import SparkHoldout
-from ame.scoring.spark_loading import TaskFailed, found_in
-from ame.scoring.spark_parts import PLACE, Part, Scores, begin, finish, finished, parts_in, tidy
-from ame.scoring.spark_planning import digest_of_model, natives_of, with_models
-from ame.scoring.spark_refusals import (
+from ame.places import Place, place_of
+from ame.scoring.spark.frame import blaming, frame_of, spark_errors
+from ame.scoring.spark.holdout import SparkHoldout
+from ame.scoring.spark.loading import TaskFailed, found_in
+from ame.scoring.spark.parts import PLACE, Part, Scores, begin, finish, finished, parts_in, tidy
+from ame.scoring.spark.planning import digest_of_model, natives_of, with_models
+from ame.scoring.spark.refusals import (
     cannot_score,
     not_there,
     not_written,
     of_holdout,
     unfinished,
 )
-from ame.scoring.spark_tasks import Answering, Plan
+from ame.scoring.spark.tasks import Answering, Plan
 from ame.scoring.versions import FetchedModel
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.scoring.spark_loading import found_in
+from ame.scoring.spark.loading import found_in
 
 __all__ = [
     "cannot_load",

@@ -16,10 +16,11 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from ame.diagnosis import Diagnosis, Refused, Where
+from ame.places import Place, in_threads, place_of
 from ame.scoring.formats import FORMATS, common_format, dataset_of, whole_schema
 from ame.scoring.holdout import readable, require_columns
-from ame.scoring.spark_files import Footer, Place, etag_of, in_threads, place_of, read_footer
-from ame.scoring.spark_pieces import PIECE_ROWS, Piece, Rows, cut
+from ame.scoring.spark.footers import Footer, etag_of, read_footer
+from ame.scoring.spark.pieces import PIECE_ROWS, Piece, Rows, cut
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -157,14 +158,14 @@ def _digest(
     place: Place, system: pafs.FileSystem, files: Sequence[pafs.FileInfo], footers: Sequence[Footer]
 ) -> str:
     def content(path: str) -> str:
-        if place.scheme == "s3":
+        if place.bucket:
             return etag_of(system, path)
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     paths = [each.path for each in files]
     contents: Sequence[str] = [hashlib.sha256(foot.content).hexdigest() for foot in footers]
-    told = in_threads(content, paths) if place.scheme == "s3" or not footers else [""] * len(paths)
+    told = in_threads(content, paths) if place.bucket or not footers else [""] * len(paths)
     ends = contents or [""] * len(paths)
     base = PurePosixPath(place.path if paths != [place.path] else PurePosixPath(place.path).parent)
     lines = [

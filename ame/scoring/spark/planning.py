@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ame.scoring.spark_frame import packed
-from ame.scoring.spark_holdout import SparkHoldout
-from ame.scoring.spark_loading import TaskFailed
-from ame.scoring.spark_native import NativeModel, label_of, load_native, spark_flavor
-from ame.scoring.spark_refusals import cannot_score, other_classes
-from ame.scoring.spark_tasks import Plan
+from ame.scoring.spark.frame import packed
+from ame.scoring.spark.holdout import SparkHoldout
+from ame.scoring.spark.loading import TaskFailed
+from ame.scoring.spark.native import NativeModel, label_of, load_native, spark_flavor
+from ame.scoring.spark.refusals import cannot_score, other_classes
+from ame.scoring.spark.tasks import Plan
 from ame.scoring.versions import FetchedModel
 from ame.store import digest_of_folder
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ame.scoring.spark_holdout import SparkHoldout
-from ame.scoring.spark_loading import TaskFailed, found_in
-from ame.scoring.spark_native import NativeModel, quoted
-from ame.scoring.spark_refusals import last_words
-from ame.scoring.spark_rows import POSITION, ROW
-from ame.scoring.spark_tasks import Plan
-from ame.scoring.spark_types import spark_type
+from ame.scoring.spark.holdout import SparkHoldout
+from ame.scoring.spark.loading import TaskFailed, found_in
+from ame.scoring.spark.native import NativeModel, quoted
+from ame.scoring.spark.refusals import last_words
+from ame.scoring.spark.rows import POSITION, ROW
+from ame.scoring.spark.tasks import Plan
+from ame.scoring.spark.types import spark_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -84,9 +84,7 @@ def blaming(
     except spark_errors() as error:
         text = str(error)
         failed = found_in(text)
-        if failed is None and not (
-            "org.apache.spark.ml" in text or "USER_DEFINED_FUN" in text or "UDF" in text
-        ):
+        if failed is None and not any(word in text for word in _OF_A_MODEL):
             raise
         if not natives or (failed is not None and failed.who != "native"):
             raise

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ame.scoring.spark_loading import TaskFailed
-from ame.scoring.spark_refusals import cannot_load, last_words
+from ame.scoring.spark.loading import TaskFailed
+from ame.scoring.spark.refusals import cannot_load, last_words
 from ame.scoring.versions import FetchedModel
 
 if TYPE_CHECKING:

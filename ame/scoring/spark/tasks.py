@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ame.places import Place
 from ame.scoring import score
 from ame.scoring.row_hashes import row_hashes
-from ame.scoring.spark_files import Place
-from ame.scoring.spark_loading import failing, loaded
-from ame.scoring.spark_parts import file_of, new_file
-from ame.scoring.spark_pieces import Piece, Rows
-from ame.scoring.spark_rows import POSITION, Answers, in_batches, opened, position_of, rows_of_table
-from ame.scoring.spark_types import for_spark
+from ame.scoring.spark.loading import failing, loaded
+from ame.scoring.spark.parts import file_of, new_file
+from ame.scoring.spark.pieces import Piece, Rows
+from ame.scoring.spark.rows import POSITION, Answers, in_batches, opened, position_of, rows_of_table
+from ame.scoring.spark.types import for_spark
 
 __all__ = ["Answering", "Plan"]
 
@@ -179,12 +179,7 @@ class Plan:
                 for model, column in zip(self.models, scores, strict=True):
                     flat = column.flatten() if pa.types.is_nested(column.type) else column
                     digests[model.name].update(flat.to_numpy(zero_copy_only=False).astype("<f8").tobytes())
-                # Sorted, so that the order of columns in a file makes no other row of it.
-                keys = (
-                    []
-                    if self.row is None
-                    else [pa.array(row_hashes(batch.select(sorted(self.schema.names))))]
-                )
+                keys = [] if self.row is None else [self._hashes(batch)]
                 kept = [batch.column(column) for column in self.columns]
                 with failing("output", (OSError,)):
                     writer.write_table(pa.Table.from_arrays([*keys, *kept, *scores], schema=schema))

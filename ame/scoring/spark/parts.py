@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from ame.scoring.spark_files import Place, in_threads, read_footer
-from ame.scoring.spark_loading import failing
+from ame.places import Place, in_threads
+from ame.scoring.spark.footers import read_footer
+from ame.scoring.spark.loading import failing
 
 __all__ = [
     "PLACE",
@@ -147,7 +148,7 @@ def _told(folder: Place, name: str) -> dict[str, Any] | None:
 
 def _write(folder: Place, name: str, told: Mapping[str, Any]) -> None:
     content = json.dumps(told, indent=1).encode()
-    if folder.scheme == "file":
+    if not folder.bucket:
         Path(folder.path).mkdir(parents=True, exist_ok=True)
         half = Path(folder.below(f".{name}.{uuid.uuid4().hex}"))
         half.write_bytes(content)
@@ -165,7 +166,7 @@ def new_file(folder: Place, name: str) -> Iterator[str]:
     """
     with contextlib.ExitStack() as stack:
         with failing("output", (OSError,)):
-            if folder.scheme == "file":
+            if not folder.bucket:
                 Path(folder.path).mkdir(parents=True, exist_ok=True)
                 file = folder.below(f".{name}.{uuid.uuid4().hex}")
                 stack.callback(lambda: Path(file).unlink(missing_ok=True))
@@ -174,7 +175,7 @@ def new_file(folder: Place, name: str) -> Iterator[str]:
                 file = f"{place}/{name}"
         yield file
         with failing("output", (OSError,)):
-            if folder.scheme == "file":
+            if not folder.bucket:
                 os.replace(file, folder.below(name))  # noqa: PTH105 - pathlib's would need two paths more
             else:
                 with pa.OSFile(file) as written, folder.system().open_output_stream(folder.below(name)) as to:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.scoring.spark_native import spark_flavor
+from ame.scoring.spark.native import spark_flavor
 from ame.scoring.versions import FetchedModel
 
 if TYPE_CHECKING:

@@ -6,17 +6,15 @@ files are always cut alike, so that the scores of a piece can be found again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from ame.places import Place, read_row_groups, with_spelled
 from ame.scoring.formats import FORMATS
-from ame.scoring.spark_files import Place
 
 __all__ = ["PIECE_ROWS", "Part", "Piece", "Rows", "cut"]
 
@@ -84,33 +82,11 @@ class Rows:
         yield from self.dataset(piece.parts).to_batches(columns=schema.names, batch_size=most, **reading)
 
     def _parquet(self, piece: Piece, schema: pa.Schema, most: int) -> Iterator[pa.RecordBatch]:
-        # Not by fragments with row groups: pyarrow keeps those as a set, which is in no order.
-        system = self.place.system()
         for part in piece.parts:
             spelled = ds.get_partition_keys(part.expression)
             own = [name for name in schema.names if name not in spelled]
-            # A bucket is asked for whole column chunks; a disk gives them as they are needed.
-            ahead = self.place.scheme != "file"
-            with (
-                system.open_input_file(part.path) as file,
-                pq.ParquetFile(file, pre_buffer=ahead, buffer_size=0 if ahead else 1 << 20) as opened,
-            ):
-                groups = range(opened.num_row_groups) if part.groups is None else part.groups
-                for batch in opened.iter_batches(
-                    most, row_groups=list(groups), columns=own, use_threads=False
-                ):
-                    yield _with_folders(batch, spelled, schema)
-
-
-def _with_folders(batch: pa.RecordBatch, spelled: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of a schema, of which those that the folder spells have one value."""
-    found = [
-        pa.repeat(pa.scalar(spelled[field.name], field.type), batch.num_rows)
-        if field.name in spelled
-        else batch.column(field.name)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(found, schema.names)
+            for batch in read_row_groups(self.place, part.path, own, most, groups=part.groups):
+                yield with_spelled(batch, spelled, schema)
 
 
 def cut(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from ame.scoring.spark_loading import TaskFailed
+from ame.scoring.spark.loading import TaskFailed
 
 __all__ = ["POSITION", "ROW", "Answers", "in_batches", "opened", "position_of", "rows_of_table"]
 
