@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ame.diagnosis import Refused, Where
+from ame.places import place_of
 from ame.scoring import FetchedModel, check_environments, open_spark_holdout, score_on_spark
+from ame.scoring.spark import engine
 
 WHERE = Where("ame.yml", 9, 7)
 
@@ -67,6 +69,17 @@ def scored(spark: Any, tmp_path: Path, champion: FetchedModel, challenger: Fetch
         row=None,
         output=str(tmp_path / "scores"),
     )
+
+
+def test_files_that_are_not_there_are_told_from_files_that_are_none(tmp_path: Path) -> None:
+    """A store without the newer checksums of S3 keeps a file with them in it."""
+    folder = place_of(tmp_path)
+    (tmp_path / "part-00001.parquet").write_bytes(b"10000\r\nPAR1")
+    with pytest.raises(Refused, match=r"^AME-E544 1 files of scores in .* are not what the executors .* wr"):
+        engine._check_files(folder, {1})
+    with pytest.raises(Refused, match=r"^AME-E544 the executors .* have written scores, and 2 files are not"):
+        engine._check_files(folder, {1, 2})
+    engine._check_files(folder, set())
 
 
 def test_a_challenger_that_fails_is_told_by_its_last_lines(spark: Any, made: Made, tmp_path: Path) -> None:

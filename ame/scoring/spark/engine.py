@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ame.diagnosis import Diagnosis, Refused
@@ -20,11 +21,12 @@ from ame.places import Place, place_of
 from ame.scoring.spark.frame import blaming, frame_of, spark_errors
 from ame.scoring.spark.holdout import SparkHoldout
 from ame.scoring.spark.loading import TaskFailed, found_in
-from ame.scoring.spark.parts import PLACE, Part, Scores, begin, finish, finished, parts_in, tidy
+from ame.scoring.spark.parts import PLACE, Part, Scores, begin, file_of, finish, finished, parts_in, tidy
 from ame.scoring.spark.planning import digest_of_model, natives_of, with_models
 from ame.scoring.spark.refusals import (
     cannot_score,
     not_there,
+    not_whole,
     not_written,
     of_holdout,
     unfinished,
@@ -151,9 +153,7 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
                 written = frame.mapInArrow(plan.write, PLACE).collect()
         parts = parts_in(folder, key)
     expected = {piece.number for piece in holdout.pieces} | {each["number"] for each in written}
-    missing = expected - {part.number for part in parts}
-    if missing:
-        raise not_there(folder.uri, len(missing))
+    _check_files(folder, expected - {part.number for part in parts})
     _check_rows(holdout, parts, spark if natives else None)
     tidy(folder, everything=False)
     return _told(folder, finish(folder, key, parts, plan.classes), models)
@@ -169,6 +169,19 @@ def scores_in(folder: str) -> ScoredOnSpark | None:
     place = place_of(folder)
     scores = finished(place)
     return _told(place, scores, scores.parts[0].digests) if scores is not None and scores.parts else None
+
+
+def _check_files(folder: Place, missing: Collection[int]) -> None:
+    """Refuse scores of which files are missing after all have been written.
+
+    Raises:
+        Refused: AME-E544.
+    """
+    if not missing:
+        return
+    found = {PurePosixPath(info.path).name for info in folder.files()}
+    damaged = sum(file_of(number) in found for number in missing)
+    raise not_there(folder.uri, len(missing)) if damaged < len(missing) else not_whole(folder.uri, damaged)
 
 
 def _told(folder: Place, scores: Scores, models: Iterable[str]) -> ScoredOnSpark:

@@ -14,6 +14,7 @@ __all__ = [
     "cannot_score",
     "last_words",
     "not_there",
+    "not_whole",
     "not_written",
     "of_holdout",
     "unfinished",
@@ -101,6 +102,19 @@ def not_there(folder: str, missing: int) -> Refused:
             what=f"the executors of Spark have written scores, and {missing} files are not in {folder}.",
             why="Each executor has written to its own disk.",
             fix=f"Use an s3:// store, or a folder that they all share; {_OUTSIDE}",
+        )
+    )
+
+
+def not_whole(folder: str, damaged: int) -> Refused:
+    """Scores that came into the store otherwise than they were sent."""
+    return Refused(
+        Diagnosis(
+            code="AME-E544",
+            what=f"{damaged} files of scores in {folder} are not what the executors of Spark have written.",
+            why="The store has kept something else than it was sent.",
+            fix="Give the executors credentials of the store. One that does not know the checksums of newer "
+            "clients needs AWS_REQUEST_CHECKSUM_CALCULATION=when_required on the driver and the executors.",
         )
     )
 
