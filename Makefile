@@ -29,7 +29,8 @@ install-spark: $(SPARK)
 # The same versions as in dev.txt: the two files are resolved together. A new .venv loses this stamp, too.
 $(SPARK): $(STAMP) requirements/spark.txt
 	@echo "installing Spark and a Java for it ..."
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements/spark.txt
+	@VIRTUAL_ENV=$(VENV) $(if $(PYTHONDONTWRITEBYTECODE),UV_COMPILE_BYTECODE=1) \
+		$(BIN)/uv pip install -q --require-hashes -r requirements/spark.txt
 	@touch $@
 
 demo: install

@@ -29,5 +29,9 @@ else
     uv=$venv/bin/uv
 fi
 echo "installing the locked requirements ..."
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    # Nobody would write it later, and each process would compile its libraries again.
+    export UV_COMPILE_BYTECODE=1
+fi
 VIRTUAL_ENV=$venv "$uv" pip sync -q --require-hashes requirements/dev.txt
 VIRTUAL_ENV=$venv "$venv/bin/uv" pip install -q --no-deps --no-build-isolation -e .

@@ -7,25 +7,26 @@ so that nothing is written again and no other column of the file gets in the way
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ame.cli._renamed import MODELS, renamed_dataset
-from ame.diagnosis import Diagnosis, Refused, Where
+from ame.diagnosis import Diagnosis, Refused
 from ame.gate.config import ABTest, Margin, problems
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.dataset as ds
 
-    from ame.gate.batches import Batches
+    from ame.gate.batches import Renamed
 
 __all__ = ["NamedScores", "named_scores"]
+
+MODELS = ("champion", "challenger")
+
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +34,18 @@ class NamedScores:
     """A file of scores, to be read by the gate.
 
     Attributes:
-        path: the file or folder.
+        path: the file or folder, or a URI.
         config: the test, with the names that the gate reads.
         asked: the same test with the file's own names; it knows no scores.
         scores: the file's columns with scores.
         data: what `run_ab_test` reads.
     """
 
-    path: Path
+    path: str
     config: ABTest
     asked: ABTest
     scores: tuple[str, ...]
-    data: str | ds.Dataset
-    _renamed: ds.Dataset
+    data: str | Renamed
 
     def digest(self) -> str:
         """SHA-256 of the names and the contents of the files.
@@ -53,40 +53,32 @@ class NamedScores:
         Raises:
             Refused: AME-E504, when one cannot be read.
         """
-        whole = hashlib.sha256()
-        with _readable(self.path):
-            for file in _data_files(self.path):
-                with file.open("rb") as opened:
-                    content = hashlib.file_digest(opened, "sha256").hexdigest()
-                name = str(file.relative_to(self.path))
-                whole.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+        from ame.gate.found import find, readable
+
+        found, whole = find(self.path), hashlib.sha256()
+        system = found.place.system()
+        with readable(self.path):
+            for file in found.files:
+                content = hashlib.sha256()
+                with system.open_input_stream(file) as opened:
+                    while read := opened.read(_AT_ONCE):
+                        content.update(read)
+                name = str(PurePosixPath(file).relative_to(found.place.path))
+                whole.update(f"{name}\0{content.hexdigest()}\n".encode(errors="surrogateescape"))
         return whole.hexdigest()
 
-    def table(self) -> pa.Table:
-        """All rows of the columns that the test reads, in memory.
 
-        Raises:
-            Refused: AME-E504.
-        """
-        import pyarrow as pa
-
-        with _readable(self.path):
-            parts = [pa.Table.from_batches([batch]) for batch in self._renamed.to_batches()]
-        if not parts:
-            return self._renamed.schema.empty_table()
-        return pa.concat_tables(parts, promote_options="permissive")
-
-
-def named_scores(path: Path, given: Mapping[str, Any]) -> NamedScores:
-    """Open the file for the test that the options ask for.
+def named_scores(path: str, given: Mapping[str, Any]) -> NamedScores:
+    """The file for the test that the options ask for.
 
     Args:
+        path: a file or folder, or `s3://bucket/prefix`.
         given: the values of `ame.cli._score_options.column_options` by their Python names.
 
     Raises:
         click.UsageError: without --label, for a guardrail that is not METRIC=MARGIN.
-        Refused: as `ame.gate.config.problems` says, AME-E504, AME-E505, AME-E506 when a score is given twice
-            or is another column, too.
+        Refused: as `ame.gate.config.problems` says, AME-E506 when a score is given twice or is another
+            column, too; where classes are named, AME-E504 and AME-E505.
     """
     if not given["label"]:
         raise click.UsageError("Missing option '--label': the column with the truth.")
@@ -94,34 +86,41 @@ def named_scores(path: Path, given: Mapping[str, Any]) -> NamedScores:
     models = (given["champion"], given["challenger"])
     split = asked.design == "split"
     scores = (given["score"],) if split else models
-    config, own = _as_the_gate_reads(asked, ("score",) if split else MODELS)
+    roles = ("score",) if split else MODELS
+    config, own = _as_the_gate_reads(asked, roles)
     if wrong := (*_used_twice(asked, scores, models), *problems(config)):
         raise Refused(*wrong)
-    wanted = _columns(asked, scores)
-    with _readable(path):
-        batches = _open(path, asked, scores, wanted)
-        first = next(iter(batches), None)
-        # A column of lists has no dictionary; what it is gets counted, and makes the test invalid.
-        coded = [] if first is None else [name for name in asked.slices if not _nested(first.column(name))]
-        batches = _open(path, asked, scores, wanted, coded)
     if given["classes"]:
-        kind = None if first is None else first.column(asked.label).type
+        kind = _type_of(path, asked.label)
         classes = tuple(_like(kind, text) for text in given["classes"])
         config, asked = replace(config, classes=classes), replace(asked, classes=classes)
-    names = {**own, **dict(zip(("score",) if split else MODELS, scores, strict=True))}
-    names = {gate: file for gate, file in names.items() if file in wanted}
-    variants = dict(zip(models, MODELS, strict=True)) if split and models != MODELS else {}
-    renamed = renamed_dataset(batches, first, names, asked.variant, variants)
-    same = not variants and all(gate == file for gate, file in names.items())
-    plain = same and len(coded) == len(asked.slices)
+    from ame.gate.batches import Renamed
+
+    names = {
+        gate: file for gate, file in {**own, **dict(zip(roles, scores, strict=True))}.items() if gate != file
+    }
+    variants = _variants(models) if split and models != MODELS else {}
+    data = Renamed(path, names, asked.variant if variants else None, variants)
     return NamedScores(
         path=path,
         config=config,
         asked=asked,
         scores=scores,
-        data=str(path) if plain else renamed,
-        _renamed=renamed,
+        data=data if names or variants else path,
     )
+
+
+def _variants(models: tuple[str, str]) -> dict[str, str]:
+    """What the file calls the models, and the gate's own words, which stand for nothing else."""
+    return {**{model: f"{model} (other)" for model in MODELS}, **dict(zip(models, MODELS, strict=True))}
+
+
+def _type_of(path: str, column: str) -> pa.DataType | None:
+    """A column's type in the first rows; None where there are none."""
+    from ame.gate.batches import open_batches
+
+    first = next(iter(open_batches(path, [column])), None)
+    return None if first is None else first.column(column).type
 
 
 def _config(given: Mapping[str, Any]) -> ABTest:
@@ -187,48 +186,6 @@ def _used_twice(asked: ABTest, scores: tuple[str, ...], models: tuple[str, str])
             )
 
 
-def _columns(asked: ABTest, scores: tuple[str, ...]) -> list[str]:
-    """The file's columns that the gate reads."""
-    named = [asked.label, asked.entity, asked.row, *asked.slices]
-    if asked.design == "split":
-        from ame.gate.split.reading import needs_score
-
-        named += [asked.variant, *(scores if needs_score(asked) else ())]
-    else:
-        named += [asked.time, *scores]
-    return [column for column in dict.fromkeys(named) if column is not None]
-
-
-def _open(
-    path: Path, asked: ABTest, scores: tuple[str, ...], wanted: list[str], coded: Sequence[str] = ()
-) -> Batches:
-    import pyarrow as pa
-
-    from ame.gate.batches import open_batches
-
-    texts = [*asked.slices, *([asked.variant] if asked.design == "split" else [])]
-    types: dict[str, pa.DataType] = dict.fromkeys(texts, pa.string())
-    if asked.task != "multiclass":
-        types |= dict.fromkeys(scores, pa.float64())
-    if asked.task == "regression":
-        types[asked.label] = pa.float64()
-    return open_batches(path, wanted, csv_types=types, coded=coded)
-
-
-def _data_files(path: Path) -> list[Path]:
-    """Those that are read: of a folder without what is hidden."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file())
-    return [file for file in found if not any(p[0] in "._" for p in file.relative_to(path).parts)]
-
-
-def _nested(column: pa.Array) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_nested(column.type))
-
-
 def _like(kind: pa.DataType | None, text: str) -> str | int | float | bool:
     """A class as the label's column has it."""
     import pyarrow as pa
@@ -245,19 +202,3 @@ def _like(kind: pa.DataType | None, text: str) -> str | int | float | bool:
         except ValueError:
             continue
     return text
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Refused(
-            Diagnosis(
-                code="AME-E504",
-                where=Where(str(path)),
-                what="The table of scores cannot be read.",
-                why=f"{error.strerror or type(error).__name__}.",
-                fix="Give a parquet or CSV file, or a folder of such files of one kind.",
-            )
-        ) from error

@@ -53,14 +53,14 @@ def command(
 ) -> None:
     """Decide whether the challenger is better than the champion on rows that both have scored.
 
-    FILE is a parquet or CSV file, or a folder of them, with a row for each scored row. With MODEL and two
-    of its versions the recorded test is shown; where the gate of the ame.yml has changed since, its stored
-    scores are put to the new one, and nothing is recorded.
+    FILE is a parquet or CSV file, or a folder of them, here or in a bucket (s3://BUCKET/PREFIX), with a row
+    for each scored row. With MODEL and two of its versions the recorded test is shown; where the gate of the
+    ame.yml has changed since, its stored scores are put to the new one, and nothing is recorded.
 
     Exit codes: 0 promote, reject or inconclusive; 1 invalid or refused; 2 usage.
     """
     if len(what) == 1:
-        _test_file(Path(what[0]), given, report, json_wanted=json_wanted)
+        _test_file(what[0], given, report, json_wanted=json_wanted)
         return
     if len(what) != 3:
         raise click.UsageError("Give one FILE, or MODEL CHAMPION CHALLENGER.")
@@ -72,7 +72,7 @@ def command(
     _test_versions(*what, folder=folder, report=report, json_wanted=json_wanted)
 
 
-def _test_file(path: Path, given: dict[str, Any], report: Path | None, *, json_wanted: bool) -> None:
+def _test_file(path: str, given: dict[str, Any], report: Path | None, *, json_wanted: bool) -> None:
     from ame.cli._report_file import as_page, report_to
     from ame.cli._scores import named_scores
     from ame.cli._test_text import print_test, progress_on_stderr
@@ -95,7 +95,7 @@ def _test_file(path: Path, given: dict[str, Any], report: Path | None, *, json_w
         if report is not None:
             names = {"champion": given["champion"], "challenger": given["challenger"]}
             title = f"{names['challenger']} against {names['champion']}"
-            write(as_page(result, title=title, subtitle={"File": str(path)}, **names))
+            write(as_page(result, title=title, subtitle={"File": path}, **names))
     notes = (f"report: {report}",) if report else ()
     print_test(result.to_json(), json_wanted=json_wanted, notes=notes)
 
@@ -110,9 +110,9 @@ def _training(scores: NamedScores, training: str) -> TrainingComparison:
     if asked.design == "split":
         aside.add(asked.variant)
     there = set(open_rows(training, "the training").schema.names)
-    here = open_rows(str(scores.path), "the holdout").schema.names
+    here = open_rows(scores.path, "the holdout").schema.names
     columns = [name for name in here if name in there and name not in aside]
-    return compare_with_training(asked, str(scores.path), training, columns=columns)
+    return compare_with_training(asked, scores.path, training, columns=columns)
 
 
 def _ledger(scores: NamedScores, given: dict[str, Any]) -> Ledger | None:

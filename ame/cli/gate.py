@@ -49,7 +49,7 @@ def simulate(
     asked = {name: given.pop(name) for name in ("trials", "rows", "seed")}
     asked["effects"] = given.pop("effects") or None
     if len(what) == 1:
-        found = _of_file(Path(what[0]), given, asked)
+        found = _of_file(what[0], given, asked)
     elif len(what) == 2:
         source = click.core.ParameterSource.COMMANDLINE
         odd = [each for each in context.command.params if each.name in given]
@@ -66,14 +66,14 @@ def simulate(
         click.echo(line)
 
 
-def _of_file(path: Path, given: dict[str, Any], asked: dict[str, Any]) -> Simulation:
+def _of_file(path: str, given: dict[str, Any], asked: dict[str, Any]) -> Simulation:
     from ame.cli._scores import named_scores
     from ame.cli._test_text import progress_on_stderr
 
     scores = named_scores(path, given)
     from ame.gate.simulate import simulate as simulated
 
-    return simulated(scores.config, scores.table(), progress=progress_on_stderr(), **asked)
+    return simulated(scores.config, scores.data, progress=progress_on_stderr(), **asked)
 
 
 def _of_version(model: str, version: str, *, folder: Path, asked: dict[str, Any]) -> Simulation:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from ame.diagnosis import Diagnosis, Refused
+from ame.gate.columns import plain
 from ame.gate.files import of_dataset, of_files, require
 from ame.gate.found import find
 from ame.gate.pieces import BATCH_ROWS, PIECE_ROWS, Piece
@@ -25,12 +28,12 @@ from ame.gate.pieces import BATCH_ROWS, PIECE_ROWS, Piece
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["BATCH_ROWS", "Batches", "Frame", "Scores", "is_frame", "open_batches"]
+__all__ = ["BATCH_ROWS", "Batches", "Frame", "Renamed", "Scores", "is_frame", "open_batches"]
 
-#: A parquet or CSV file or a folder of one of them, here or in a bucket (`s3://bucket/folder`), or Arrow
-#: data, or a Spark DataFrame.
+#: A parquet or CSV file or a folder of one of them, here or in a bucket (`s3://bucket/folder`), also with
+#: other names of its columns, or Arrow data, or a Spark DataFrame.
 Scores: TypeAlias = (
-    "str | Path | pa.Table | ds.Dataset | pa.RecordBatch | Iterable[pa.RecordBatch] | DataFrame"
+    "str | Path | Renamed | pa.Table | ds.Dataset | pa.RecordBatch | Iterable[pa.RecordBatch] | DataFrame"
 )
 
 #: What an iterable may hold of memory before the rest goes to a file.
@@ -85,6 +88,50 @@ class Batches:
         return tuple(self._cut_up(rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Files whose columns have other names than the gate's.
+
+    Attributes:
+        data: a path or URI.
+        names: by the gate's name, the files'; others are called alike.
+        variants: by a text in the column `variant` of the files, the gate's word for it.
+    """
+
+    data: str | Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    variant: str | None = None
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+    def files_name(self, column: str) -> str:
+        return self.names.get(column, column)
+
+    def read(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """Columns of a batch of the files, by the gate's names."""
+        found = []
+        for column in map(self.files_name, columns):
+            values = batch.column(column)
+            found.append(_called(values, self.variants) if column == self.variant else values)
+        return pa.RecordBatch.from_arrays(found, list(columns))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RenamedPiece:
+    """A piece of files whose columns have other names."""
+
+    piece: Piece
+    renamed: Renamed
+    columns: tuple[str, ...]
+
+    @property
+    def rows(self) -> int | None:
+        return self.piece.rows
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.piece.read():
+            yield self.renamed.read(batch, self.columns)
+
+
 class Frame(Batches):
     """A Spark DataFrame with the wanted columns.
 
@@ -134,9 +181,15 @@ def open_batches(
     columns = list(dict.fromkeys(columns))
     if isinstance(data, str | Path):
         return Batches(*of_files(find(data), columns, csv_types or {}, coded))
+    if isinstance(data, Renamed):
+        return _of_renamed(data, columns, csv_types or {}, coded)
     if is_frame(data):
         require(columns, data.columns)
         return Frame(data.select([f"`{column.replace('`', '``')}`" for column in columns]))
+    return _of_arrow(data, columns)
+
+
+def _of_arrow(data: object, columns: list[str]) -> Batches:
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
     if isinstance(data, pa.Table):
@@ -153,6 +206,40 @@ def open_batches(
         "a path, a pyarrow Table, RecordBatch or Dataset, an iterable of record batches, or a Spark DataFrame"
     )
     raise TypeError(f"The scores must be {kinds}, not {type(data).__name__}.")
+
+
+def _of_renamed(
+    data: Renamed, columns: Sequence[str], csv_types: Mapping[str, pa.DataType], coded: Sequence[str]
+) -> Batches:
+    files = open_batches(
+        data.data,
+        [data.files_name(column) for column in columns],
+        csv_types={data.files_name(column): kind for column, kind in csv_types.items()},
+        coded=[data.files_name(column) for column in coded],
+    )
+
+    def again() -> Iterator[pa.RecordBatch]:
+        for batch in files:
+            yield data.read(batch, columns)
+
+    def pieces(rows: int) -> Iterator[Piece]:
+        for piece in files.pieces(rows):
+            yield _RenamedPiece(piece, data, tuple(columns))
+
+    return Batches(again, files.rows, pieces)
+
+
+def _called(values: pa.Array, variants: Mapping[str, str]) -> pa.Array:
+    """Texts replaced as the variants say; a value that none of them names stays what it is."""
+    decoded = plain(values)
+    if isinstance(decoded, pa.DictionaryArray):
+        decoded = decoded.dictionary_decode()
+    try:
+        texts = decoded.cast(pa.string())
+    except pa.ArrowException:
+        return values  # the gate says of what type it is
+    places = pc.index_in(texts, value_set=pa.array(list(variants), pa.string()))
+    return pc.if_else(pc.is_null(places), texts, pa.array(variants.values(), pa.string()).take(places))
 
 
 def _of_sequence(batches: Sequence[pa.RecordBatch], columns: list[str]) -> Batches:

@@ -93,6 +93,8 @@ def _of_parquet(found: Found, columns: list[str], coded: Sequence[str]) -> Readi
     with readable(found.given):
         heads = _heads(found)
         schemas = [head.schema.to_arrow_schema() for head in heads]
+    # A column of lists has no dictionary.
+    coded = [column for column in coded if not any(_nested(schema, column) for schema in schemas)]
     if found.in_folder and any(not set(columns) <= set(schema.names) for schema in schemas):
         return _with_folders(found, heads, schemas, columns)
     for schema, file in zip(schemas, found.files, strict=True):
@@ -115,6 +117,10 @@ def _of_parquet(found: Found, columns: list[str], coded: Sequence[str]) -> Readi
 
     rows = sum(head.num_rows for head in heads)
     return Readings(fetch if found.place.bucket else read, rows, pieces)
+
+
+def _nested(schema: pa.Schema, column: str) -> bool:
+    return column in schema.names and pa.types.is_nested(schema.field(column).type)
 
 
 def _heads(found: Found) -> list[pq.FileMetaData]:

@@ -10,15 +10,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow.fs import LocalFileSystem
+from pyarrow.fs import FileType
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.gate.pieces import csv_form
-from ame.places import format_of, is_data
+from ame.places import Place, format_of, place_of
 
 __all__ = ["SAMPLE", "Kind", "LabelledRows", "Rows", "kind_of", "open_rows"]
 
-#: A parquet or CSV file or a folder of one of them, or Arrow data.
+#: A parquet or CSV file or a folder of one of them, here or in a bucket, or Arrow data.
 Rows: TypeAlias = "str | Path | pa.Table | ds.Dataset"
 
 Kind: TypeAlias = Literal["number", "category", "time"]
@@ -97,7 +97,7 @@ def open_rows(data: Rows, name: str) -> LabelledRows:
     where = Where(str(data)) if isinstance(data, str | Path) else None
     with _readable(name, where):
         if isinstance(data, str | Path):
-            data = _dataset(Path(data))
+            data = _dataset(place_of(data))
         elif isinstance(data, pa.Table):
             data = ds.InMemoryDataset(data)
         names = data.schema.names
@@ -119,24 +119,24 @@ def kind_of(column: pa.DataType) -> Kind | None:
     return "category" if text or pa.types.is_boolean(column) else None
 
 
-def _dataset(path: Path) -> ds.Dataset:
-    if not path.exists():
+def _dataset(place: Place) -> ds.Dataset:
+    system = place.system()
+    paths = [info.path for info in place.files()]
+    if not paths and system.get_file_info(place.path).type == FileType.NotFound:
         raise ValueError("There is no such file or folder")
-    if path.is_dir():
-        files = {file: format_of(file.name) for file in sorted(path.rglob("*")) if _is_data(file, path)}
-    else:
-        files = {path: format_of(path.name) or "parquet"}
-    found = [str(file) for file, form in files.items() if form is not None]
+    in_folder = paths != [place.path]
+    files = {path: format_of(path) if in_folder else format_of(path) or "parquet" for path in paths}
+    found = [path for path, form in files.items() if form is not None]
     forms = {form for form in files.values() if form is not None}
     if len(forms) != 1:
         raise ValueError("It is not a set of parquet files, nor one of CSV files")
     if forms == {"parquet"}:
-        hive = {"partitioning": "hive", "partition_base_dir": str(path)} if path.is_dir() else {}
-        dataset = ds.dataset(found, format=_PARQUET, **hive)
+        hive = {"partitioning": "hive", "partition_base_dir": place.path} if in_folder else {}
+        dataset = ds.dataset(found, format=_PARQUET, filesystem=system, **hive)
         schemas = [*(part.physical_schema for part in dataset.get_fragments()), dataset.schema]
         return dataset.replace_schema(_unified(schemas))
-    schema = _unified([_CSV.inspect(file, filesystem=LocalFileSystem()) for file in found])
-    return ds.dataset(found, schema=schema, format=_CSV)
+    schema = _unified([_CSV.inspect(file, filesystem=system) for file in found])
+    return ds.dataset(found, schema=schema, format=_CSV, filesystem=system)
 
 
 def _unified(schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -144,10 +144,6 @@ def _unified(schemas: Sequence[pa.Schema]) -> pa.Schema:
     if all(schema.equals(schemas[0]) for schema in schemas):
         return schemas[0]
     return pa.unify_schemas(list(schemas), promote_options="permissive")
-
-
-def _is_data(path: Path, folder: Path) -> bool:
-    return path.is_file() and is_data(path.relative_to(folder))
 
 
 @contextmanager

@@ -13,12 +13,10 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from ame.diagnosis import Diagnosis, Refused
@@ -27,6 +25,7 @@ from ame.gate.inference import Estimate, rows_needed
 from ame.gate.population import MODELS, Drawn, population
 from ame.gate.result import ABTestResult, MetricResult
 from ame.gate.simulation import Outcome, Rate, Simulation
+from ame.gate.table import Scores, open_scores
 
 __all__ = ["random_halves_promote", "simulate"]
 
@@ -43,7 +42,7 @@ PILOTS = 5
 
 def simulate(
     config: ABTest,
-    data: pa.Table | str | Path,
+    data: Scores,
     *,
     rows: int | None = None,
     trials: int = 500,
@@ -237,23 +236,15 @@ def _primary(config: ABTest, result: ABTestResult) -> MetricResult:
     return found
 
 
-def _read(config: ABTest, data: pa.Table | str | Path) -> pa.Table:
+def _read(config: ABTest, data: Scores) -> pa.Table:
     """The table with the columns that the test reads; those that are missing the test itself refuses."""
-    needed = dict.fromkeys((config.label, *MODELS, *config.slices, config.entity))
     if isinstance(data, pa.Table):
+        needed = dict.fromkeys((config.label, *MODELS, *config.slices, config.entity))
         return data.select([name for name in needed if name in data.column_names])
-    try:
-        stored = ds.dataset(data)
-        return stored.to_table(columns=[name for name in needed if name in stored.schema.names])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Refused(
-            Diagnosis(
-                code="AME-E504",
-                what=f"The scores in {data} cannot be read.",
-                why=str(error).splitlines()[0],
-                fix="Give a parquet file, or a folder of them.",
-            )
-        ) from error
+    batches = list(open_scores(replace(config, row=None, time=None), data).data)
+    parts = [pa.Table.from_batches([batch]) for batch in batches]
+    # Batches may differ in their types: a dictionary here, texts there.
+    return pa.concat_tables(parts, promote_options="permissive")
 
 
 def _problems(config: ABTest, rows: int | None, trials: int) -> Iterator[Diagnosis]:

@@ -190,10 +190,12 @@ def _make(
     steps = [[uv, "venv", "--quiet", "--no-project", "--python", _interpreter(python), str(place)]]
     if install:
         steps.append([uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *install])
+    variables = inherited_variables()
+    if variables.get("PYTHONDONTWRITEBYTECODE"):
+        # Nobody would write it later, and each process would compile its libraries again.
+        variables = {"UV_COMPILE_BYTECODE": "1", **variables}
     for step in steps:
-        ended = run_command(
-            step, folder=folder, env=inherited_variables(), on_line=on_line, stop=stop, holds=holds
-        )
+        ended = run_command(step, folder=folder, env=variables, on_line=on_line, stop=stop, holds=holds)
         if ended.code:
             shutil.rmtree(place, ignore_errors=True)
             asked = f"a Python {python}" if step is steps[0] else "the requirements"

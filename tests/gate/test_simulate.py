@@ -300,7 +300,7 @@ def test_what_cannot_be_simulated_is_refused(tmp_path) -> None:
         "AME-E530 Only a paired test can be simulated from its scores."
     )
     missing = tmp_path / "none.parquet"
-    assert diagnosis(table=missing).startswith(f"AME-E504 The scores in {missing} cannot be read.")
+    assert diagnosis(table=missing).startswith(f"AME-E504 {missing} The table of scores cannot be read.")
     with pytest.raises(Refused, match="AME-E531 The stored scores are not those of a multiclass test"):
         population(ABTest(label="late", task="multiclass"), scores(20))
 
