@@ -13,32 +13,38 @@ import yaml
 from ame.addresses import problem_with_server, split_user
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec.entries import text_of
+from ame.spec.grammar import Flag, Key, Shape
 from ame.spec.nodes import is_null, read_document
 from ame.spec.problems import Problems
-from ame.spec.section import Section, Shape
+from ame.spec.section import Section
+from ame.spec.words.values import TEXT
 from ame.store import StoreSettings
 from ame.store.settings import AddressingStyle
 
 __all__ = ["Connections", "connections_from_environment", "connections_from_file"]
 
-_FILE = Shape(frozenset({"mlflow", "store"}))
-_MLFLOW = Shape(frozenset({"uri", "username", "password", "token"}))
-_STORE = Shape(
-    frozenset(
-        {
-            "uri",
-            "endpointUrl",
-            "region",
-            "accessKeyId",
-            "secretAccessKey",
-            "sessionToken",
-            "addressingStyle",
-            "caBundle",
-            "verify",
-        }
-    )
+_MLFLOW = Shape(
+    "mlflow",
+    "The MLflow server.",
+    {"uri": Key(TEXT, required=True), "username": Key(TEXT), "password": Key(TEXT), "token": Key(TEXT)},
 )
-_REFERENCE = Shape(frozenset({"env", "file"}))
+_STORE = Shape(
+    "store",
+    "The artifact store.",
+    {
+        "uri": Key(TEXT, required=True),
+        "endpointUrl": Key(TEXT),
+        "region": Key(TEXT),
+        "accessKeyId": Key(TEXT),
+        "secretAccessKey": Key(TEXT),
+        "sessionToken": Key(TEXT),
+        "addressingStyle": Key(TEXT),
+        "caBundle": Key(TEXT),
+        "verify": Key(Flag(), default=True),
+    },
+)
+_FILE = Shape("blocks", "Where things are.", {"mlflow": Key(_MLFLOW), "store": Key(_STORE)})
+_REFERENCE = Shape("secret", "Where a secret is.", {"env": Key(TEXT), "file": Key(TEXT)})
 _SECRETS = {"password", "token", "secretAccessKey", "sessionToken"}
 _LARGEST_SECRET = 64 * 1024
 
@@ -71,14 +77,14 @@ def connections_from_file(path: Path) -> Connections:
     """
     problems = Problems(str(path))
     root = Section(problems, read_document(path, problems.file), _FILE, "the file")
-    mlflow, store = root.section("mlflow", _MLFLOW), root.section("store", _STORE)
+    mlflow, store = root.section("mlflow"), root.section("store")
     if not root.entries:
         root.error("AME-E113", None, "the file has neither 'mlflow' nor 'store'.")
     for section in (mlflow, store):
         if section:
-            section.require("uri")
+            section.require()
     told = {section: _values(section) for section in (mlflow, store) if section}
-    verify = store.boolean("verify", default=True) if store else True
+    verify = store.boolean("verify") if store else True
     problems.refuse_errors()
     return Connections(
         mlflow=_mlflow(told[mlflow], mlflow.where("uri")) if mlflow else None,
