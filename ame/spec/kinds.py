@@ -9,7 +9,17 @@ from typing import Any
 from ame.spec.problems import Unreadable
 from ame.spec.scalars import read_boolean, read_integer, read_number
 
-__all__ = ["Choice", "Flag", "Number", "Scalar", "Whole"]
+__all__ = ["Choice", "Flag", "Number", "Scalar", "Whole", "any_case", "literally"]
+
+
+def any_case(word: str) -> str:
+    """A pattern of a word in small and capital letters, for JSON Schema, whose patterns have no flags."""
+    return "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in word)
+
+
+def literally(text: str) -> str:
+    """A pattern of a text without signs but dots; `re.escape` escapes what JavaScript does not."""
+    return text.replace(".", r"\.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ PROJECT = Shape(
         "name": Key(NAME, "The project's name.", required=True),
         "models": Key(ListOf(MODEL), "What is trained, validated, compared and promoted."),
         "tasks": Key(
-            OneOf((ListOf(TASK, needs=("name",)),), older=(MapOf(TASK),)),
+            OneOf((ListOf(TASK, needs=("name",)),), older=(MapOf(TASK, NAME),)),
             "Commands, each with its environment and needs.",
         ),
         "templates": Key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ame.quantity import QUANTITY
 from ame.spec import scalars
 from ame.spec.cron import read_cron, read_timezone
-from ame.spec.grammar import Number, Scalar, Whole
+from ame.spec.kinds import Number, Scalar, Whole, any_case, literally
 from ame.spec.scalars_of_rows import BUCKET, S3, read_rows_path, read_table, read_uri
 from ame.spec.scalars_of_spark import (
     ARCHIVES,
@@ -57,10 +57,6 @@ _CRON_FIELD = r"[0-9A-Za-z*,/-]+"
 _TABLE_PART = r"(?:[^\s.`()*,;-]+|`[^`]+`)"
 
 
-def _literally(text: str) -> str:
-    return text.replace(".", r"\.")
-
-
 TEXT = Scalar(str, number=Number(), boolean=True)
 NOT_BLANK = Scalar(scalars.read_text, _SOMETHING, Number(), boolean=True)
 NAME = Scalar(scalars.read_name, scalars.NAME.pattern, Number(), boolean=True)
@@ -91,17 +87,13 @@ OBJECT_NAME = Scalar(scalars.read_object_name, scalars.OBJECT_NAME.pattern, Numb
 ROWS_PATH = Scalar(read_rows_path, _RELATIVE, Number(), boolean=True)
 URI = Scalar(
     read_uri,
-    # Editors know no way to say that capitals do not matter.
-    "(?:"
-    + "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in scheme) for scheme in S3)
-    + ")"
-    rf"://{BUCKET.pattern}(?:/[^*?\[{{]*)?",
+    rf"(?:{'|'.join(map(any_case, S3))})://{BUCKET.pattern}(?:/[^*?\[{{]*)?",
 )
 TABLE = Scalar(read_table, rf"{_TABLE_PART}(?:\.{_TABLE_PART}){{0,7}}", Number(), boolean=True)
 
 MASTER = Scalar(read_master, r"k8s|yarn|local(?:\[[^\]]*\])?|(?:spark|k8s)://\S+")
 BLOCK_NAME = Scalar(read_block, BLOCK.pattern, Number(), boolean=True)
-ARCHIVE = Scalar(read_archive, rf"[^#]+(?:{'|'.join(map(_literally, ARCHIVES))})")
+ARCHIVE = Scalar(read_archive, rf"[^#]+(?:{'|'.join(map(literally, ARCHIVES))})")
 CORES = Scalar(read_cores, QUANTITY, Whole(low=1))
 EXECUTOR_MEMORY = Scalar(read_memory, QUANTITY, Whole(low=LEAST_MEMORY))
-PROPERTY = Scalar(str, rf"(?!(?:{'|'.join(map(_literally, OWN_KEYS))})$)spark\.[^ ]*[^ ][^ ]*")
+PROPERTY = Scalar(str, rf"(?!(?:{'|'.join(map(literally, OWN_KEYS))})$)spark\.[^ ]*[^ ][^ ]*")
