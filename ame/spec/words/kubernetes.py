@@ -57,9 +57,11 @@ AFFINITY = Shape(
     "affinity",
     "Which nodes and pods the pod should be near to, as in a pod's specification.",
     {
-        "nodeAffinity": Key(Anything(), "Which nodes.", nullable=False),
-        "podAffinity": Key(Anything(), "Which pods it should be near to.", nullable=False),
-        "podAntiAffinity": Key(Anything(), "Which pods it should be far from.", nullable=False),
+        "nodeAffinity": Key(
+            Anything(), "Nodes that the pod must or should run on, or keep off.", nullable=False
+        ),
+        "podAffinity": Key(Anything(), "Pods that it must or should be near to.", nullable=False),
+        "podAntiAffinity": Key(Anything(), "Pods that it must or should be far from.", nullable=False),
     },
 )
 KUBERNETES = Shape(

@@ -164,16 +164,19 @@ TASK = Shape(
     {
         "name": Key(
             NAME,
-            "Its name. A task inside of a model or data set can do without.",
-            otherwise="where it stands, such as `MODEL.training`",
+            "Its name, which a task in a list must have.",
+            otherwise="its place, such as `MODEL.training`",
         ),
         "executor": Key(
             EXECUTORS,
-            "How the command gets its environment: `!pip` makes one from the project's requirements.txt, "
-            "`!custom` makes none.",
+            "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
+            "one from the project's requirements.txt, `!custom` makes none.",
         ),
         "resources": Key(RESOURCES, "What the command needs."),
-        "env": Key(OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)), "Variables that the command sees."),
+        "env": Key(
+            OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
+            "Variables that the command sees, each `{key, val}`.",
+        ),
         "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
         "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
         "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
