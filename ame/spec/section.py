@@ -14,7 +14,7 @@ import yaml
 
 from ame.diagnosis import Where
 from ame.spec.entries import Entry, is_list, mapping_entries, text_of, wrong_kind
-from ame.spec.grammar import Choice, Flag, ListOf, OneOf, Scalar, Shape
+from ame.spec.grammar import Choice, Flag, ListOf, OneOf, Scalar, Shape, Type
 from ame.spec.nodes import is_null
 from ame.spec.problems import Problems, Unreadable, shown
 
@@ -233,7 +233,7 @@ class Section:
         return [(text, node) for text, node in read if text is not None]
 
 
-def _alternative(of_key: Any, kind: type[T]) -> T:
+def _alternative(of_key: Type, kind: type[T]) -> T:
     """A key's type, or that of its alternatives which is of this kind.
 
     Any other type that reads texts will do for a `Scalar`.

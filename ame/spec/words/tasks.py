@@ -59,7 +59,7 @@ TARGET = OneOf((TEXT, NAMED))
 REFERENCE = Shape(
     "reference",
     "A reference to a task.",
-    {"taskRef": Key(TARGET, "A task's name, or `{name, project}`.", required=True, nullable=False)},
+    {"taskRef": Key(TARGET, "A task's name, or `{name, project}`.", required=True)},
     older={"taskref": "taskRef"},
 )
 
