@@ -10,15 +10,17 @@ import re
 from decimal import Context, Decimal
 from functools import lru_cache
 
-__all__ = ["parse_quantity"]
+__all__ = ["QUANTITY", "parse_quantity"]
 
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 # For the usual slips: GB, Mb, ki, K. A small m, n or u is a suffix itself and never gets here alone.
 _BY_LOWER_CASE = {"": "", **{name.lower(): name for name in [*"kMGTPE", *_BINARY]}}
 
-_NUMBER = r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
-_QUANTITY = re.compile(_NUMBER + r"(?:[eE](?P<exponent>[+-]?[0-9]{1,3})|(?P<suffix>[A-Za-z]*))")
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+_QUANTITY = re.compile(rf"(?P<number>{_NUMBER})(?:[eE](?P<exponent>[+-]?[0-9]{{1,3}})|(?P<suffix>[A-Za-z]*))")
+#: What every quantity looks like, as a regular expression that JavaScript reads alike.
+QUANTITY = rf"{_NUMBER}(?:[eE][+-]?[0-9]{{1,3}}|{'|'.join(filter(None, [*_DECIMAL, *_BINARY]))})?"
 # Kubernetes holds a quantity in 64 bits when it can and caps it there when it cannot.
 _LARGEST = Decimal(2**63 - 1)
 _LONGEST = 40

@@ -30,6 +30,7 @@ _VERBS = (
     "replay",
     "rollback",
     "run",
+    "schema",
     "status",
     "ui",
     "validate",

@@ -16,34 +16,49 @@ from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spark.settings import SparkSettings, is_secret_property
 from ame.spec import words
 from ame.spec.entries import Entry, mapping_entries, text_of
+from ame.spec.grammar import Anything, Flag, Key, Shape
 from ame.spec.nodes import is_null, read_document
 from ame.spec.problems import Problems, shown
-from ame.spec.section import Section, Shape
+from ame.spec.section import Section
 from ame.spec.spark import read_settings
+from ame.spec.words.values import TEXT
 from ame.store import StoreSettings
 from ame.store.settings import AddressingStyle
 
 __all__ = ["Connections", "connections_from_environment", "connections_from_file"]
 
-_FILE = Shape(frozenset({"mlflow", "store", "spark"}))
-_MLFLOW = Shape(frozenset({"uri", "username", "password", "token"}))
-_STORE = Shape(
-    frozenset(
-        {
-            "uri",
-            "endpointUrl",
-            "region",
-            "accessKeyId",
-            "secretAccessKey",
-            "sessionToken",
-            "addressingStyle",
-            "caBundle",
-            "verify",
-        }
-    )
+_MLFLOW = Shape(
+    "mlflow",
+    "The MLflow server.",
+    {"uri": Key(TEXT, required=True), "username": Key(TEXT), "password": Key(TEXT), "token": Key(TEXT)},
 )
-_SPARK = Shape(words.SPARK.known - {"block"} | {"secretConf"})
-_REFERENCE = Shape(frozenset({"env", "file"}))
+_STORE = Shape(
+    "store",
+    "The artifact store.",
+    {
+        "uri": Key(TEXT, required=True),
+        "endpointUrl": Key(TEXT),
+        "region": Key(TEXT),
+        "accessKeyId": Key(TEXT),
+        "secretAccessKey": Key(TEXT),
+        "sessionToken": Key(TEXT),
+        "addressingStyle": Key(TEXT),
+        "caBundle": Key(TEXT),
+        "verify": Key(Flag(), default=True),
+    },
+)
+_SPARK = Shape(
+    "spark",
+    "Spark's sessions.",
+    {
+        **{key: words.SPARK.keys[key] for key in words.SPARK.keys if key != "block"},
+        "secretConf": Key(Anything()),
+    },
+)
+_FILE = Shape(
+    "blocks", "Where things are.", {"mlflow": Key(_MLFLOW), "store": Key(_STORE), "spark": Key(_SPARK)}
+)
+_REFERENCE = Shape("secret", "Where a secret is.", {"env": Key(TEXT), "file": Key(TEXT)})
 _SECRETS = {"password", "token", "secretAccessKey", "sessionToken"}
 _LARGEST_SECRET = 64 * 1024
 
@@ -94,15 +109,14 @@ def connections_from_file(path: Path) -> Connections:
     """
     problems = Problems(str(path))
     root = Section(problems, read_document(path, problems.file), _FILE, "the file")
-    mlflow, store = root.section("mlflow", _MLFLOW), root.section("store", _STORE)
-    spark = root.section("spark", _SPARK)
+    mlflow, store, spark = root.section("mlflow"), root.section("store"), root.section("spark")
     if not root.entries:
         root.error("AME-E113", None, "the file has neither 'mlflow' nor 'store' nor 'spark'.")
     for section in (mlflow, store):
         if section:
-            section.require("uri")
+            section.require()
     told = {section: _values(section) for section in (mlflow, store) if section}
-    verify = store.boolean("verify", default=True) if store else True
+    verify = store.boolean("verify") if store else True
     session = _spark(spark) if spark else None
     problems.refuse_errors()
     return Connections(

@@ -24,10 +24,10 @@ def gate_of_file(file: Path, model: str) -> ABTest:
     """
     from ame.spec import words
     from ame.spec.gate import read_gate
+    from ame.spec.grammar import Key, Shape
     from ame.spec.nodes import read_document
     from ame.spec.problems import Problems
-    from ame.spec.scalars import read_text
-    from ame.spec.section import Section, Shape
+    from ame.spec.section import Section
 
     if file.is_dir():
         return _of_project(file, model)
@@ -40,14 +40,14 @@ def gate_of_file(file: Path, model: str) -> ABTest:
     problems = Problems(str(file))
     found: Section | None
     if "abTest" in keys:
-        shape = Shape(frozenset(("abTest",)))
-        found = Section(problems, root, shape, "the file").section("abTest", words.AB_TEST, "abTest")
+        shape = Shape("file", "A gate by itself.", {"abTest": Key(words.AB_TEST)})
+        found = Section(problems, root, shape, "the file").section("abTest", "abTest")
     else:
         found = Section(problems, root, words.AB_TEST, "the gate")
     problems.refuse_errors()
     if found is None or not found.given("label"):
         raise Refused(_no_gate(file, "It names no `label`, without which nothing can be tested."))
-    gate = read_gate(found, found.read("label", read_text) or "")
+    gate = read_gate(found, found.text("label") or "")
     problems.refuse_errors()
     return gate
 

@@ -11,26 +11,24 @@ from ame.spec.project import AbTestSection
 from ame.spec.reading import Reading
 from ame.spec.resources import check_gpu_product, read_resources, resources_of
 from ame.spec.rows import Rows, read_rows
-from ame.spec.scalars import read_text
 from ame.spec.section import Section
 from ame.spec.spark import read_spark
 
 __all__ = ["read_ab_test"]
 
 Engine = Literal["auto", "local", "spark"]
-_ENGINES = ("auto", "local", "spark")
 
 
 def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
     """The section, or None when the model has none."""
-    section = model.section("abTest", words.AB_TEST, f"abTest of {model.owner}")
+    section = model.section("abTest", f"abTest of {model.owner}")
     if section is None:
         return None
-    section.require("data", "label")
+    section.require()
     data = read_rows(reading, section, "data")
-    training = read_rows(reading, section, "training", words.AB_TEST_TRAINING)
+    training = read_rows(reading, section, "training")
     _check_training(section, data, training)
-    label = section.read("label", read_text) or ""
+    label = section.text("label") or ""
     features = tuple(text for text, _ in section.texts("features"))
     if label and label in features:
         what = f"'features' of {section.owner} hold the label {shown(label)}."
@@ -53,7 +51,7 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
         training_path=training.path,
         training_uri=training.uri,
         features=features,
-        scoring=scoring.environment,
+        scoring=scoring.environment or "model",
         scoring_engine=scoring.engine or "auto",
         engine=engine or "auto",
         resources=resources,
@@ -63,25 +61,24 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
 
 
 class _Scoring(NamedTuple):
-    """How versions are scored, and the section that says it; the engine is None when it cannot be read."""
+    """How versions are scored, and the section that says it; None is what cannot be read."""
 
     section: Section | None
-    environment: Literal["model", "current"]
+    environment: Literal["model", "current"] | None
     engine: Engine | None
 
 
 def _engine(section: Section) -> Engine | None:
     """None when another word stands there: then nothing is known of what goes with it."""
-    chosen = section.choice("engine", _ENGINES)
-    return cast("Engine | None", chosen if section.given("engine") else "auto")
+    return cast("Engine | None", section.choice("engine"))
 
 
 def _scoring(section: Section) -> _Scoring:
-    scoring = section.section("scoring", words.SCORING)
+    scoring = section.section("scoring")
     if scoring is None:
-        return _Scoring(None, "model", "auto")
-    chosen = scoring.choice("environment", ("model", "current"), withheld=words.WITHHELD_SCORING)
-    return _Scoring(scoring, cast(Literal["model", "current"], chosen or "model"), _engine(scoring))
+        return _Scoring(None, words.SCORING.default("environment"), words.SCORING.default("engine"))
+    environment = cast('Literal["model", "current"] | None', scoring.choice("environment"))
+    return _Scoring(scoring, environment, _engine(scoring))
 
 
 def _check_training(section: Section, data: Rows, training: Rows) -> None:
@@ -121,7 +118,7 @@ def _check_engines(section: Section, data: Rows, engine: Engine | None, scoring:
         why = "What is scored on Spark is judged there too, or where `auto` decides."
         fix = "Write `engine: spark` or `engine: auto` in `abTest`."
         scoring.section.error("AME-E129", "engine", what, why, fix)
-    elif scoring.environment != "model" and _on_spark(data, engine, scoring):
+    elif scoring.environment == "current" and _on_spark(data, engine, scoring):
         what = f"'environment' of {owner} is {scoring.environment}, and the versions are scored on Spark."
         why = "There the environment of the executors scores, whatever stands here."
         fix = "Leave 'environment' out."

@@ -8,7 +8,6 @@ from ame.spec import words
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import DataSet, Task
 from ame.spec.reading import Reading, owner_of, read_reference, resolve, take_name
-from ame.spec.scalars import read_bytes, read_path
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
 
@@ -20,13 +19,13 @@ def read_data_sets(reading: Reading, project: Section) -> None:
     for node in project.items("dataSets"):
         section = Section(reading.problems, node, words.DATA_SET, owner_of(node, "data set"))
         name = take_name(section, reading.data_sets, "data set")
-        section.require("path")
+        section.require()
         data_set = DataSet(
             name=name or "",
-            path=section.read("path", read_path) or "",
+            path=section.text("path") or "",
             where=section.where(),
             task=_task(reading, section, f"{name}.task"),
-            size=section.read("size", read_bytes),
+            size=section.text("size"),
         )
         if name is not None:
             reading.data_sets[name] = data_set

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from ame.diagnosis import Where
+from ame.spec import words
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import listed, shown
 from ame.spec.project import Executor, Schedule, Task
@@ -157,12 +158,18 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         resources=resources,
         env=draft.env,
         data_sets=_data_sets(reading, draft),
-        retries=draft.retries or 0,
+        retries=words.TASK.default("retries") if draft.retries is None else draft.retries,
         timeout=draft.timeout,
-        schedule=Schedule(cron=draft.cron, timezone=draft.timezone or "UTC") if draft.cron else None,
+        schedule=_schedule(draft),
         artifacts=draft.artifacts or (),
         kubernetes=kubernetes_of(draft.kubernetes),
     )
+
+
+def _schedule(draft: TaskDraft) -> Schedule | None:
+    if not draft.cron:
+        return None
+    return Schedule(cron=draft.cron, timezone=draft.timezone or words.TRIGGERS.default("timezone"))
 
 
 def _data_sets(reading: Reading, draft: TaskDraft) -> tuple[str, ...]:

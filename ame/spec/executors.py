@@ -9,11 +9,11 @@ import yaml
 from ame.spec import words
 from ame.spec.entries import wrong_kind
 from ame.spec.problems import shown
-from ame.spec.scalars import read_command, read_python_version
 from ame.spec.section import Section
 
 __all__ = ["executor_said"]
 
+_KINDS, _WITHHELD = words.EXECUTORS.kinds, words.EXECUTORS.withheld
 _EXECUTOR_FORM = "Write `executor: !pip {command: python train.py}`."
 
 
@@ -27,7 +27,7 @@ def executor_said(section: Section) -> Iterator[tuple[str, object]]:
         fix = "Keep 'executor'." if given[0] == "executor" else _EXECUTOR_FORM
         section.error("AME-E110", given[1], what, fix=fix)
     if given[0] != "executor":
-        command = section.read(given[0], read_command)
+        command = section.text(given[0])
         yield "command", command
         yield "refused", command is None
         yield "command_where", section.where(given[0])
@@ -39,11 +39,11 @@ def executor_said(section: Section) -> Iterator[tuple[str, object]]:
         yield "refused", True
         return
     executor = Section(section.problems, node, words.EXECUTOR, f"the executor of {section.owner}")
-    command = executor.read("command", read_command)
+    command = executor.text("command")
     yield "command", command
     yield "command_where", executor.where("command")
     yield "refused", command is None and executor.given("command")
-    yield "python_version", executor.read("pythonVersion", read_python_version)
+    yield "python_version", executor.text("pythonVersion")
 
 
 def _executor_kind(section: Section, node: yaml.Node) -> tuple[str | None, yaml.Node | None]:
@@ -67,7 +67,7 @@ def _executor_kind(section: Section, node: yaml.Node) -> tuple[str | None, yaml.
     if len(node.value) == 1:
         key, value = node.value[0]
         word = key.value if isinstance(key, yaml.ScalarNode) else None
-        if isinstance(word, str) and (word in words.EXECUTOR_KINDS or word in words.WITHHELD_EXECUTORS):
+        if isinstance(word, str) and (word in _KINDS or word in _WITHHELD):
             kind = _known_kind(section, key, word)
             return kind, value if kind else None
     return None, node
@@ -75,17 +75,18 @@ def _executor_kind(section: Section, node: yaml.Node) -> tuple[str | None, yaml.
 
 def _known_kind(section: Section, node: yaml.Node, word: str) -> str | None:
     problems = section.problems
-    if word in words.EXECUTOR_KINDS:
+    if word in _KINDS:
         return word
-    if word in words.WITHHELD_EXECUTORS:
-        section.withhold(node, f"the executor '!{word}'", words.WITHHELD_EXECUTORS[word])
+    if word in _WITHHELD:
+        section.withhold(node, f"the executor '!{word}'", _WITHHELD[word])
     else:
+        known = [f"!{kind}" for kind in _KINDS]
         problems.add(
             "AME-E131",
             node,
             f"{section.owner} has the unknown executor {shown('!' + word)}.",
-            why="Known executors: !pip, !custom.",
-            fix=problems.near("!" + word, [f"!{kind}" for kind in words.EXECUTOR_KINDS]),
+            why=f"Known executors: {', '.join(known)}.",
+            fix=problems.near("!" + word, known),
         )
     return None
 

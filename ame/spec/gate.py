@@ -11,7 +11,7 @@ from ame.spec import words
 from ame.spec.entries import text_of
 from ame.spec.nodes import is_null
 from ame.spec.problems import Unreadable, shown
-from ame.spec.scalars import read_boolean, read_integer, read_number, read_text
+from ame.spec.scalars import read_boolean, read_integer, read_number
 from ame.spec.section import Section
 
 __all__ = ["read_gate"]
@@ -51,17 +51,15 @@ _OTHER_NAMES = {
 _OF_MANY_CLASSES = {"roc_auc": "roc_auc_ovr", "f1": "f1_macro"}
 # Columns of the table of scores, which holds the label and the other columns too.
 _SCORES = ("champion", "challenger")
-_MOST_ROWS = 10**9
-_MOST_LOOKS = 10_000
 _FOR_SLICES = ("sliceMargin", "minSliceRows", "minSlicePositives")
 
 
 def read_gate(section: Section, label: str) -> ABTest:
     """The gate's configuration; what `ame.gate.config.problems` finds is found here already."""
     found = len(section.problems.errors())
-    section.choice("design", ("paired",), withheld=words.WITHHELD_DESIGNS)
+    section.choice("design")
     # None where another word stands there: then nothing is known of what fits.
-    task = cast("Task | None", section.choice("task", METRICS_OF) if section.given("task") else "binary")
+    task = cast("Task | None", section.choice("task"))
     default = ABTest(label=label, task=task or "binary")
     roles = _Roles(section, task)
     primary = default.primary
@@ -72,7 +70,7 @@ def read_gate(section: Section, label: str) -> ABTest:
     guardrails = tuple(roles.margin(node, "guardrails") for node in section.items("guardrails"))
     metrics = tuple(t for t, node in section.texts("metrics") if roles.take(t, node, "metrics"))
     slices, classes = _slices(section), _classes(section)
-    columns = {key: section.read(key, read_text) for key in ("entity", "row", "time")}
+    columns = {key: section.text(key) for key in ("entity", "row", "time")}
     _check_columns(section, label, columns, slices)
     gate = ABTest(
         label=label,
@@ -81,33 +79,27 @@ def read_gate(section: Section, label: str) -> ABTest:
         guardrails=guardrails,
         metrics=metrics,
         slices=slices,
-        slice_margin=section.number("sliceMargin", least=0, default=default.slice_margin),
+        slice_margin=section.number("sliceMargin"),
         classes=classes,
         entity=columns["entity"],
         row=columns["row"],
         time=columns["time"],
-        alpha=section.number("alpha", above=0, below=0.5, default=default.alpha),
-        power=section.number("power", least=0.5, below=1, default=default.power),
-        looks=section.integer("looks", low=1, high=_MOST_LOOKS, default=1)
-        if section.given("looks")
-        else None,
-        threshold=section.number("threshold", above=0, most=1, default=default.threshold),
-        quantile=section.number("quantile", above=0, below=1, default=default.quantile),
-        min_positives=_rows(section, "minPositives", 2, default.min_positives),
-        min_slice_rows=_rows(section, "minSliceRows", 2, default.min_slice_rows),
-        min_slice_positives=_rows(section, "minSlicePositives", 2, default.min_slice_positives),
-        max_duplicates=section.number("maxDuplicates", least=0, most=1, default=default.max_duplicates),
-        max_overlap=section.number("maxOverlap", least=0, most=1, default=default.max_overlap),
+        alpha=section.number("alpha"),
+        power=section.number("power"),
+        looks=section.read("looks"),
+        threshold=section.number("threshold"),
+        quantile=section.number("quantile"),
+        min_positives=section.integer("minPositives"),
+        min_slice_rows=section.integer("minSliceRows"),
+        min_slice_positives=section.integer("minSlicePositives"),
+        max_duplicates=section.number("maxDuplicates"),
+        max_overlap=section.number("maxOverlap"),
     )
     _check_uses(section, task, gate)
     if len(section.problems.errors()) == found:
         for problem in problems(gate):
             section.error(problem.code, None, problem.what, problem.why, problem.fix)
     return gate
-
-
-def _rows(section: Section, key: str, low: int, default: int) -> int:
-    return section.integer(key, low=low, high=_MOST_ROWS, default=default)
 
 
 class _Roles:
@@ -123,11 +115,11 @@ class _Roles:
         """A metric with its margin, in a role."""
         margin = Section(self.section.problems, node, words.MARGIN, f"'{role}' of {self.section.owner}")
         if isinstance(node, yaml.MappingNode):
-            margin.require("metric")
-        metric = margin.text("metric")
+            margin.require()
+        metric = margin.raw("metric")
         if metric is not None:
             self.take(metric, margin.entries["metric"].value, role)
-        return Margin(metric or self.known[0], margin.number("margin", least=0))
+        return Margin(metric or self.known[0], margin.number("margin"))
 
     def take(self, text: str, node: yaml.Node, role: str) -> bool:
         """Whether the gate knows a metric that has no role yet; says what is wrong when it does not."""
@@ -175,7 +167,7 @@ def _slices(section: Section) -> tuple[str, ...]:
     """A list of columns, or one column."""
     entry = section.entries.get("slices")
     if entry is not None and isinstance(entry.value, yaml.ScalarNode) and not is_null(entry.value):
-        one = section.read("slices", read_text)
+        one = section.text("slices")
         return (one,) if one is not None else ()
     return tuple(text for text, _ in section.texts("slices"))
 

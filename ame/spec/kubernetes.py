@@ -13,50 +13,38 @@ import yaml
 
 from ame.spec import words
 from ame.spec.entries import is_list, mapping_entries, text_of
+from ame.spec.grammar import MapOf, Scalar
 from ame.spec.problems import shown
 from ame.spec.project import KubernetesSection
-from ame.spec.scalars import (
-    read_annotation,
-    read_bytes,
-    read_image,
-    read_integer,
-    read_label_key,
-    read_label_value,
-    read_object_name,
-)
+from ame.spec.scalars import read_integer
 from ame.spec.section import Section
 
 __all__ = ["kubernetes_of", "merged_kubernetes", "read_kubernetes"]
 
-LONGEST_GRACE = 86_400
-_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_OPERATORS = ("Exists", "Equal")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_OWN_LABELS = ("ame-flows/", "prefect.io/")
 #: The scalars of an affinity that are no text.
 _TYPES: Mapping[str, Callable[[str], object]] = {"weight": read_integer}
 
 
 def read_kubernetes(task: Section) -> dict[str, Any]:
     """The fields of a `KubernetesSection` that a task or template says; none when it has no such section."""
-    section = task.section("kubernetes", words.KUBERNETES)
+    section = task.section("kubernetes")
     if section is None:
         return {}
     said: dict[str, Any] = {
-        "node_selector": _texts(section, "nodeSelector", read_label_value),
+        "node_selector": _texts(section, "nodeSelector"),
         "tolerations": tuple(_toleration(section, node) for node in section.items("tolerations")),
         "affinity": _affinity(section),
-        "priority_class_name": section.read("priorityClassName", read_object_name),
-        "runtime_class_name": section.read("runtimeClassName", read_object_name),
-        "service_account_name": section.read("serviceAccountName", read_object_name),
-        "image": section.read("image", read_image),
-        "image_pull_policy": section.choice("imagePullPolicy", _PULL_POLICIES),
-        "image_pull_secrets": _names(section, "imagePullSecrets"),
+        "priority_class_name": section.text("priorityClassName"),
+        "runtime_class_name": section.text("runtimeClassName"),
+        "service_account_name": section.text("serviceAccountName"),
+        "image": section.text("image"),
+        "image_pull_policy": section.choice("imagePullPolicy"),
+        "image_pull_secrets": tuple(name for name, _ in section.texts("imagePullSecrets")),
         "env_from": tuple(_source(section, node) for node in section.items("envFrom")),
-        "shared_memory": section.read("sharedMemory", read_bytes),
-        "termination_grace_period_seconds": _grace(section),
-        "labels": _texts(section, "labels", read_label_value, own=_OWN_LABELS),
-        "annotations": _texts(section, "annotations", read_annotation, own=_OWN_LABELS),
+        "shared_memory": section.text("sharedMemory"),
+        "termination_grace_period_seconds": section.read("terminationGracePeriodSeconds"),
+        "labels": _texts(section, "labels"),
+        "annotations": _texts(section, "annotations"),
     }
     given = {key: section.where(key) for key in section.entries if section.given(key)}
     return {**{name: value for name, value in said.items() if value not in (None, (), {})}, "places": given}
@@ -79,46 +67,40 @@ def kubernetes_of(said: Mapping[str, Any]) -> KubernetesSection:
 _NOTHING = KubernetesSection()
 
 
-def _texts(
-    section: Section, key: str, reader: Callable[[str], str], own: tuple[str, ...] = ()
-) -> dict[str, str]:
+def _texts(section: Section, key: str) -> dict[str, str]:
     """A mapping of label keys to texts, of which none begins as those that are set for every pod."""
     entry = section.entries.get(key)
     if entry is None:
         return {}
+    holds = section.shape[key].type
+    assert isinstance(holds, MapOf)  # noqa: S101  # the grammar's
+    assert isinstance(holds.key, Scalar)  # noqa: S101
+    assert isinstance(holds.value, Scalar)  # noqa: S101
     owner = f"'{key}' of {section.owner}"
     found = {}
     for word, value in mapping_entries(section.problems, entry.value, owner):
-        section.interpret(value.key, f"a key of '{key}'", word, read_label_key)
+        section.interpret(value.key, f"a key of '{key}'", word, holds.key.read)
         text = text_of(section.problems, value.value, f"{shown(word)} of {owner}")
-        if word.startswith(own):
-            prefix = next(prefix for prefix in own if word.startswith(prefix))
+        if word.startswith(holds.reserved):
+            prefix = next(prefix for prefix in holds.reserved if word.startswith(prefix))
             what = f"{owner} has the key {shown(word)}."
             why = f"What begins with '{prefix}' is set for every pod."
             section.problems.add("AME-E133", value.key, what, why, "Choose another key.")
         elif text is not None:
-            read = section.interpret(value.value, f"{shown(word)} in '{key}'", text, reader)
+            read = section.interpret(value.value, f"{shown(word)} in '{key}'", text, holds.value.read)
             if read is not None:
                 found[word] = read
     return found
 
 
-def _names(section: Section, key: str) -> tuple[str, ...]:
-    read = (
-        section.interpret(node, f"an entry of '{key}'", text, read_object_name)
-        for text, node in section.texts(key)
-    )
-    return tuple(name for name in read if name is not None)
-
-
 def _toleration(section: Section, node: yaml.Node) -> dict[str, Any]:
     toleration = Section(section.problems, node, words.TOLERATION, f"a toleration of {section.owner}")
     said = {
-        "key": toleration.read("key", read_label_key),
-        "operator": toleration.choice("operator", _OPERATORS),
-        "value": toleration.read("value", read_label_value),
-        "effect": toleration.choice("effect", _EFFECTS),
-        "tolerationSeconds": toleration.read("tolerationSeconds", read_integer),
+        "key": toleration.text("key"),
+        "operator": toleration.choice("operator"),
+        "value": toleration.text("value"),
+        "effect": toleration.choice("effect"),
+        "tolerationSeconds": toleration.read("tolerationSeconds"),
     }
     if said["operator"] == "Exists" and said["value"]:
         what = f"{toleration.owner} has the operator Exists and a value."
@@ -134,7 +116,7 @@ def _toleration(section: Section, node: yaml.Node) -> dict[str, Any]:
 def _source(section: Section, node: yaml.Node) -> dict[str, Any]:
     """One entry of `envFrom`, which names a secret or a config map and never holds a value."""
     source = Section(section.problems, node, words.ENV_FROM, f"an entry of 'envFrom' of {section.owner}")
-    given = [key for key in ("configMapRef", "secretRef") if source.given(key)]
+    given = [key for key in source.shape.one_of if source.given(key)]
     if len(given) != 1 and source.sound:
         found = "both" if given else "none"
         what = f"{source.owner} must have one of 'configMapRef' and 'secretRef', and has {found}."
@@ -144,18 +126,18 @@ def _source(section: Section, node: yaml.Node) -> dict[str, Any]:
     if prefix is not None:
         said["prefix"] = prefix
     for key in given:
-        reference = source.section(key, words.ENV_FROM_REFERENCE)
+        reference = source.section(key)
         assert reference is not None  # noqa: S101  # it is given
-        reference.require("name")
-        named: dict[str, Any] = {"name": reference.read("name", read_object_name)}
+        reference.require()
+        named: dict[str, Any] = {"name": reference.text("name")}
         if reference.given("optional"):
-            named["optional"] = reference.boolean("optional", default=False)
+            named["optional"] = reference.boolean("optional")
         said[key] = named
     return said
 
 
 def _affinity(section: Section) -> dict[str, Any]:
-    affinity = section.section("affinity", words.AFFINITY)
+    affinity = section.section("affinity")
     if affinity is None:
         return {}
     return {key: _plain(affinity, key, entry.value) for key, entry in affinity.entries.items()}
@@ -171,8 +153,3 @@ def _plain(section: Section, key: str, node: yaml.Node) -> Any:
         return {word: _plain(section, word, entry.value) for word, entry in entries}
     text = text_of(section.problems, node, name)
     return section.interpret(node, f"'{key}'", text, _TYPES.get(key, str)) if text is not None else None
-
-
-def _grace(section: Section) -> int | None:
-    key = "terminationGracePeriodSeconds"
-    return section.integer(key, low=0, high=LONGEST_GRACE, default=0) if section.given(key) else None

@@ -15,7 +15,6 @@ from ame.spec.nodes import read_document
 from ame.spec.problems import Problems
 from ame.spec.project import Project
 from ame.spec.reading import Reading
-from ame.spec.scalars import read_name
 from ame.spec.section import Section
 from ame.spec.tasks import read_tasks, read_templates
 
@@ -66,8 +65,8 @@ def _load(file: Path) -> Project:
     problems = Problems(_as_typed(file))
     root = read_document(file, problems.file)
     section = Section(problems, root, words.PROJECT, "the project")
-    section.require("name")
-    reading = Reading(problems, project=section.read("name", read_name))
+    section.require()
+    reading = Reading(problems, project=section.text("name"))
     read_templates(reading, section)
     read_tasks(reading, section)
     read_data_sets(reading, section)

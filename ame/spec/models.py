@@ -6,7 +6,6 @@ from typing import Literal, cast
 
 from ame.spec import words
 from ame.spec.abtest import read_ab_test
-from ame.spec.cron import read_cron, read_timezone
 from ame.spec.entries import mapping_entries, text_of
 from ame.spec.problems import shown
 from ame.spec.project import (
@@ -19,14 +18,10 @@ from ame.spec.project import (
 from ame.spec.promotion import read_promotion
 from ame.spec.reading import Reading, owner_of, take_name
 from ame.spec.resources import check_gpu_product, read_resources, resources_of
-from ame.spec.scalars import read_image
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
 
 __all__ = ["read_models"]
-
-MOST_REPLICAS = 1000
-_DELIVERIES = ("every", "latest")
 
 
 def read_models(reading: Reading, project: Section) -> dict[str, Model]:
@@ -42,7 +37,7 @@ def read_models(reading: Reading, project: Section) -> dict[str, Model]:
 
 
 def _model(reading: Reading, section: Section, name: str) -> Model:
-    if section.choice("type", ("mlflow", "Mlflow", "MLflow")) is not None:
+    if section.choice("type") is not None:
         what = f"'type' of {section.owner} has no effect."
         section.error("AME-W104", "type", what, why="Every model is a registered model of MLflow.")
     training, schedule = _training(reading, section, name)
@@ -56,23 +51,23 @@ def _model(reading: Reading, section: Section, name: str) -> Model:
         schedule=schedule,
         validation=validation,
         ab_test=ab_test,
-        delivery=cast(Literal["every", "latest"], section.choice("delivery", _DELIVERIES) or "every"),
+        delivery=cast(Literal["every", "latest"], section.choice("delivery")),
         deployment=_deployment(section),
     )
 
 
 def _training(reading: Reading, model: Section, name: str) -> tuple[str | None, Schedule | None]:
-    training = model.section("training", words.TRAINING, f"training of {model.owner}")
+    training = model.section("training", f"training of {model.owner}")
     if training is None:
         return None, None
-    training.require("task")
+    training.require()
     task = read_task_use(reading, training, "task", f"{name}.training")
-    cron = training.read("schedule", read_cron)
-    timezone = training.read("timezone", read_timezone)
+    cron = training.text("schedule")
+    timezone = training.text("timezone")
     if timezone and not training.given("schedule"):
         what = f"{training.owner} has a time zone and no schedule."
         training.error("AME-E129", "timezone", what, fix="Add `schedule`, or leave `timezone` out.")
-    return task, Schedule(cron=cron, timezone=timezone or "UTC") if cron else None
+    return task, Schedule(cron=cron, timezone=timezone or training.default("timezone")) if cron else None
 
 
 def _validation(reading: Reading, model: Section, name: str) -> Validation | None:
@@ -85,7 +80,7 @@ def _validation(reading: Reading, model: Section, name: str) -> Validation | Non
         model.error("AME-W102", "validationTask", what, fix="Write `validation: {task: ...}`.")
         if model.require("validationTask"):
             return Validation(task=read_task_use(reading, model, "validationTask", inline_name))
-    section = model.section("validation", words.VALIDATION, f"validation of {model.owner}")
+    section = model.section("validation", f"validation of {model.owner}")
     if section is None:
         return None
     if not section.given("task") and not section.given("thresholds"):
@@ -120,7 +115,7 @@ def _thresholds(section: Section) -> tuple[Threshold, ...]:
 
 
 def _deployment(model: Section) -> Deployment | None:
-    section = model.section("deployment", words.DEPLOYMENT, f"deployment of {model.owner}")
+    section = model.section("deployment", f"deployment of {model.owner}")
     if section is None:
         return None
     what = f"'deployment' of {model.owner} is read and checked, and has no effect yet."
@@ -128,12 +123,12 @@ def _deployment(model: Section) -> Deployment | None:
     resources = resources_of(read_resources(section))
     check_gpu_product(section.problems, section.owner, resources)
     return Deployment(
-        replicas=section.integer("replicas", low=0, high=MOST_REPLICAS, default=1),
+        replicas=section.integer("replicas"),
         resources=resources,
-        image=section.read("image", read_image),
-        enable_tls=section.boolean("enableTls", default=True),
+        image=section.text("image"),
+        enable_tls=section.boolean("enableTls"),
         ingress_annotations=_annotations(section),
-        auto_deploy=section.boolean("autoDeploy", default=True),
+        auto_deploy=section.boolean("autoDeploy"),
     )
 
 

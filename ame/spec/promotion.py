@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from ame.spec import words
 from ame.spec.problems import shown
 from ame.spec.project import AbTestSection, Promotion, Validation
-from ame.spec.scalars import read_text
 from ame.spec.section import Section
 
 __all__ = ["read_promotion"]
 
-_STRATEGIES = ("abTest", "metric", "always", "never")
 _OF_A_METRIC = ("metric", "greaterIsBetter")
 
 # How names of metrics end of which less is better; XGBoost's mlogloss and merror are single words.
@@ -27,23 +24,22 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 def read_promotion(model: Section, validation: Validation | None, ab_test: AbTestSection | None) -> Promotion:
     """The section, and where it says no strategy the one that follows from the model's other sections."""
-    section = model.section("promotion", words.PROMOTION, f"promotion of {model.owner}")
+    section = model.section("promotion", f"promotion of {model.owner}")
     derived = "abTest" if ab_test else "always" if validation else "never"
     if section is None or not section.given("strategy"):
         strategy: str | None = derived
         if derived == "never":
             _nothing_decides(model)
     else:
-        strategy = section.choice("strategy", _STRATEGIES, withheld=words.WITHHELD_STRATEGIES)
+        strategy = section.choice("strategy")
         _check_sections(model, section, strategy)
     if section is None:
         return Promotion(strategy=_strategy(strategy))
-    first = section.choice("firstVersion", ("validated", "never"), withheld=words.WITHHELD_FIRST_VERSIONS)
     return Promotion(
         strategy=_strategy(strategy),
-        first_version=cast(Literal["validated", "never"], first or "validated"),
+        first_version=cast(Literal["validated", "never"], section.choice("firstVersion")),
         metric=_metric(section, strategy),
-        greater_is_better=section.boolean("greaterIsBetter", default=True),
+        greater_is_better=section.boolean("greaterIsBetter"),
         explicit=section.given("strategy"),
     )
 
@@ -94,7 +90,7 @@ def _metric(section: Section, strategy: str | None) -> str | None:
             "AME-E113", "strategy", what, fix="Add `metric`, the name of one that the training logs."
         )
         return None
-    metric = section.read("metric", read_text)
+    metric = section.text("metric")
     if metric is not None and not section.given("greaterIsBetter") and _reads_like_a_loss(metric):
         section.error(
             "AME-E113",

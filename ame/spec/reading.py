@@ -10,7 +10,6 @@ import yaml
 
 from ame.spec.entries import text_of
 from ame.spec.problems import Problems, listed, shown
-from ame.spec.scalars import read_name
 from ame.spec.section import Section
 from ame.spec.words import NAMED
 
@@ -52,7 +51,7 @@ def read_reference(problems: Problems, node: yaml.Node, name: str) -> Reference 
     """A reference: a text (`gpu`, `PROJECT.gpu`) or a mapping {name, project}."""
     if isinstance(node, yaml.MappingNode):
         section = Section(problems, node, NAMED, name)
-        section.require("name")
+        section.require()
         target = section.text("name")
         return Reference(target, section.text("project"), node) if target is not None else None
     text = text_of(problems, node, name)
@@ -103,7 +102,7 @@ def owner_of(node: yaml.Node, kind: str) -> str:
 def take_name(section: Section, taken: Mapping[str, object], kind: str) -> str | None:
     """The `name` of an entry of a list, which no earlier one has."""
     section.require("name")
-    name = section.read("name", read_name)
+    name = section.text("name")
     if name is None or name not in taken:
         return name
     section.error("AME-E115", "name", f"two {kind}s have the name {shown(name)}.", fix="Rename one of them.")

@@ -6,20 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ame.diagnosis import Where
-from ame.spec import words
 from ame.spec.problems import Problems
 from ame.spec.project import Resources
-from ame.spec.scalars import read_bytes, read_count, read_cpu, read_label_value, read_text
 from ame.spec.section import Section
 
 __all__ = ["Said", "check_gpu_product", "read_resources", "resources_of"]
-
-
-def _read_product(text: str) -> str:
-    return read_label_value(read_text(text))
-
-
-_READERS = {"cpu": read_cpu, "memory": read_bytes, "storage": read_bytes, "gpuProduct": _read_product}
 
 
 class Said(NamedTuple):
@@ -31,12 +22,12 @@ class Said(NamedTuple):
 
 def read_resources(section: Section, key: str = "resources") -> dict[str, Said]:
     """What stands under a key, by resource."""
-    resources = section.section(key, words.RESOURCES)
+    resources = section.section(key)
     if resources is None:
         return {}
     found: dict[str, Said] = {}
     for word in resources.entries:
-        text = resources.read(word, _READERS.get(word, read_count))
+        text = resources.text(word)
         if text is not None:
             found[word] = Said(text, resources.where(word))
     return found

@@ -13,6 +13,18 @@ from ame.quantity import parse_quantity
 from ame.spec.problems import Unreadable
 
 __all__ = [
+    "DURATION",
+    "ENV_NAME",
+    "FALSE",
+    "INTEGER",
+    "LABEL_KEY",
+    "LABEL_VALUE",
+    "NAME",
+    "NUMBER",
+    "OBJECT_NAME",
+    "PYTHON",
+    "RESERVED",
+    "TRUE",
     "read_annotation",
     "read_boolean",
     "read_bytes",
@@ -21,6 +33,7 @@ __all__ = [
     "read_cpu",
     "read_duration",
     "read_env_name",
+    "read_gpu_product",
     "read_image",
     "read_integer",
     "read_label_key",
@@ -33,24 +46,25 @@ __all__ = [
     "read_text",
 ]
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
-_DURATION = re.compile(r"(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,9})s)?")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.[0-9]{1,3})?")
+# Also patterns of the JSON Schema, so that JavaScript must read them alike.
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
+DURATION = re.compile(r"(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,9})s)?")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.[0-9]{1,3})?")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _OBJECT = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
-_LABEL_VALUE = re.compile(_LABEL)
-_LABEL_KEY = re.compile(rf"(?:{_OBJECT}/)?{_LABEL}")
-_OBJECT_NAME = re.compile(_OBJECT)
+LABEL_VALUE = re.compile(_LABEL)
+LABEL_KEY = re.compile(rf"(?:{_OBJECT}/)?{_LABEL}")
+OBJECT_NAME = re.compile(_OBJECT)
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
-_TRUE = {"true", "yes", "on"}
-_FALSE = {"false", "no", "off"}
+TRUE = ("true", "yes", "on")
+FALSE = ("false", "no", "off")
 _OLDEST_PYTHON = 7
 
 #: What the runner sets itself, with the word that says who.
-_RESERVED = {
+RESERVED = {
     "MLFLOW_TRACKING_URI": "the address of the MLflow server",
     "MLFLOW_RUN_CONTEXT": "the tags by which a training's runs are found",
     "MLFLOW_RUN_ID": "the MLflow run, which the command opens itself",
@@ -66,7 +80,7 @@ def read_text(text: str) -> str:
 
 def read_name(text: str) -> str:
     """A name that MLflow, Prefect and Kubernetes labels can carry."""
-    if not _NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise Unreadable(
             "AME-E114",
             "A name has 1 to 100 of the letters a-z and A-Z, digits, '-', '_' and '.', and begins and ends "
@@ -85,32 +99,32 @@ def read_command(text: str) -> str:
 def read_boolean(text: str) -> bool:
     """`true` or `false`, and the other words that YAML 1.1 has for them."""
     word = text.lower()
-    if word not in _TRUE | _FALSE:
+    if word not in TRUE + FALSE:
         raise Unreadable("AME-E116", "true or false is wanted.")
-    return word in _TRUE
+    return word in TRUE
 
 
 def read_integer(text: str) -> int:
     """A whole number in decimal digits; 010 is refused, which YAML 1.1 would read as 8."""
-    if not _INTEGER.fullmatch(text):
+    if not INTEGER.fullmatch(text):
         raise Unreadable("AME-E116", "A whole number is wanted.")
     return int(text)
 
 
 def read_number(text: str) -> float:
     """A finite decimal number."""
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         raise Unreadable("AME-E116", "A number is wanted.")
     return float(text)
 
 
 def read_duration(text: str) -> float:
     """Seconds, from `90s`, `30m`, `2h` or `1h30m`."""
-    found = _DURATION.fullmatch(text)
+    found = DURATION.fullmatch(text)
     hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
-        fix = f"Did you mean '{text}s'?" if _INTEGER.fullmatch(text) and int(text) > 0 else ""
+        fix = f"Did you mean '{text}s'?" if INTEGER.fullmatch(text) and int(text) > 0 else ""
         raise Unreadable("AME-E121", "A duration above zero is wanted, such as 90s, 30m, 2h or 1h30m.", fix)
     return float(total)
 
@@ -156,14 +170,14 @@ def read_count(text: str) -> str:
 
 def read_env_name(text: str) -> str:
     """The name of an environment variable that is not one of those which the runner sets."""
-    if not _ENV_NAME.fullmatch(text):
+    if not ENV_NAME.fullmatch(text):
         raise Unreadable(
             "AME-E123",
             "The name of a variable has letters, digits and '_', and does not begin with a digit.",
         )
     fix = "Choose another name."
-    if text in _RESERVED:
-        raise Unreadable("AME-E124", f"ame-flows sets it itself: {_RESERVED[text]}.", fix)
+    if text in RESERVED:
+        raise Unreadable("AME-E124", f"ame-flows sets it itself: {RESERVED[text]}.", fix)
     if text.startswith("AME_"):
         raise Unreadable("AME-E124", "ame-flows sets the variables that begin with AME_ itself.", fix)
     if text.startswith("PREFECT_"):
@@ -192,7 +206,7 @@ def read_path(text: str) -> str:
 
 def read_label_key(text: str) -> str:
     """The key of a label, an annotation, a node selector or a toleration."""
-    if not _LABEL_KEY.fullmatch(text):
+    if not LABEL_KEY.fullmatch(text):
         raise Unreadable(
             "AME-E133",
             "A key of Kubernetes is a name of at most 63 letters, digits, '-', '_' and '.', if need be "
@@ -203,13 +217,13 @@ def read_label_key(text: str) -> str:
 
 def read_label_value(text: str) -> str:
     """The value of a label, which is also what selects nodes."""
-    if text and not _LABEL_VALUE.fullmatch(text):
+    if text and not LABEL_VALUE.fullmatch(text):
         meant = _NOT_IN_LABELS.sub("-", text).strip("-._")
         raise Unreadable(
             "AME-E133",
             "The value of a label has at most 63 letters, digits, '-', '_' and '.', and begins and ends with "
             "a letter or digit.",
-            f"Did you mean '{meant}'?" if _LABEL_VALUE.fullmatch(meant) else "",
+            f"Did you mean '{meant}'?" if LABEL_VALUE.fullmatch(meant) else "",
         )
     return text
 
@@ -219,9 +233,14 @@ def read_annotation(text: str) -> str:
     return text
 
 
+def read_gpu_product(text: str) -> str:
+    """The kind of a GPU, as the nodes are labelled."""
+    return read_label_value(read_text(text))
+
+
 def read_object_name(text: str) -> str:
     """The name of an object of Kubernetes, such as a secret."""
-    if not _OBJECT_NAME.fullmatch(text):
+    if not OBJECT_NAME.fullmatch(text):
         raise Unreadable(
             "AME-E133",
             "The name of an object of Kubernetes has small letters, digits, '-' and '.', and begins and ends "
@@ -239,7 +258,7 @@ def read_image(text: str) -> str:
 
 def read_python_version(text: str) -> str:
     """A version of Python 3, for example 3.11 or 3.11.7."""
-    found = _PYTHON.fullmatch(text)
+    found = PYTHON.fullmatch(text)
     if not found or int(found[1]) < _OLDEST_PYTHON:
         fix = f"Did you mean '{text}0'?" if text == "3.1" else ""
         raise Unreadable("AME-E116", "A version of Python such as 3.11 is wanted.", fix)

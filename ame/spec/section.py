@@ -1,4 +1,4 @@
-"""One mapping of the file under reading: its keys checked once, its values read by their types.
+"""One mapping of the file under reading: its keys checked once, its values read as the grammar says.
 
 Nothing is ignored: a key is known, an older spelling (warned about), a word of the language that this
 release does not carry out, or an error. Values that cannot be read become a problem and None; nobody
@@ -7,46 +7,20 @@ sees the None, because a file with problems gives no project.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import yaml
 
 from ame.diagnosis import Where
 from ame.spec.entries import Entry, is_list, mapping_entries, text_of, wrong_kind
+from ame.spec.grammar import Choice, Flag, ListOf, OneOf, Scalar, Shape, Type
 from ame.spec.nodes import is_null
 from ame.spec.problems import Problems, Unreadable, shown
-from ame.spec.scalars import read_boolean, read_integer, read_number
 
-__all__ = ["Section", "Shape"]
+__all__ = ["Section"]
 
 T = TypeVar("T")
-
-_DOMAIN = re.compile(r"[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The keys that one kind of mapping may have.
-
-    Attributes:
-        known: the keys that are read.
-        older: older spellings, each with the key that is meant.
-        withheld: words of the language that this release does not carry out, each with what can be
-            done instead (a whole sentence, or nothing).
-        idle: keys that are read and have no effect, each with the reason.
-        dated: keys of older releases that mean more than another name; their reader warns.
-        domains: names of extended resources, such as nvidia.com/gpu, are keys too.
-    """
-
-    known: frozenset[str]
-    older: Mapping[str, str] = field(default_factory=dict)
-    withheld: Mapping[str, str] = field(default_factory=dict)
-    idle: Mapping[str, str] = field(default_factory=dict)
-    dated: frozenset[str] = frozenset()
-    domains: bool = False
 
 
 class Section:
@@ -56,27 +30,29 @@ class Section:
         owner: for example "task 'train'".
         withheld: whether a key was given that this release does not carry out.
         sound: a mapping, or nothing, stands there; what else stands there is reported already.
+        shape: what the grammar says about it.
         entries: by key, older spellings already under the key that is meant.
     """
 
-    __slots__ = ("entries", "node", "owner", "problems", "sound", "withheld")
+    __slots__ = ("entries", "node", "owner", "problems", "shape", "sound", "withheld")
 
     def __init__(self, problems: Problems, node: yaml.Node, shape: Shape, owner: str) -> None:
         self.problems = problems
         self.node = node
+        self.shape = shape
         self.owner = owner
         self.entries: dict[str, Entry] = {}
         self.withheld = False
         self.sound = isinstance(node, yaml.MappingNode) or is_null(node)
-        known = shape.known
+        known = shape.keys
         for word, entry in mapping_entries(problems, node, owner):
             if word in known and word not in self.entries:
                 self.entries[word] = entry
             else:
-                self._unusual(word, entry, shape)
+                self._unusual(word, entry)
 
-    def _unusual(self, word: str, entry: Entry, shape: Shape) -> None:
-        problems = self.problems
+    def _unusual(self, word: str, entry: Entry) -> None:
+        problems, shape = self.problems, self.shape
         meant = shape.older.get(word, word)
         if meant in self.entries:
             first = shown(str(self.entries[meant].key.value))
@@ -86,7 +62,7 @@ class Section:
                 f"{self.owner} has both {first} and {shown(word)}, which mean the same.",
                 fix=f"Keep {shown(meant)}.",
             )
-        elif meant in shape.known or meant in shape.dated or _is_domain(shape, meant):
+        elif shape.reads(meant):
             self.entries[meant] = entry
             if meant != word:
                 what = f"{shown(word)} is an older spelling."
@@ -102,8 +78,8 @@ class Section:
                 "AME-E109",
                 entry.key,
                 f"{self.owner} has the unknown key {shown(word)}.",
-                why=f"Known keys: {', '.join(sorted(shape.known))}.",
-                fix=problems.near(word, shape.known),
+                why=f"Known keys: {', '.join(sorted(shape.keys))}.",
+                fix=problems.near(word, shape.keys),
             )
 
     def __contains__(self, key: str) -> bool:
@@ -129,23 +105,33 @@ class Section:
         self.problems.add("AME-E111", node, what, fix=instead)
 
     def require(self, *keys: str) -> bool:
-        """Reports the keys that have no value, in one problem; true when all have one."""
-        missing = [f"'{key}'" for key in keys if not self.given(key)]
+        """Reports the keys that have no value, in one problem; true when all have one.
+
+        Args:
+            keys: without any, those that the grammar requires.
+        """
+        missing = [f"'{key}'" for key in keys or self.shape.required if not self.given(key)]
         if missing and self.sound:
             self.error("AME-E113", None, f"{self.owner} lacks {' and '.join(missing)}.")
         return not missing
 
-    def text(self, key: str) -> str | None:
-        """The text of a scalar; None when it is not given or, with a problem, no scalar."""
+    def default(self, key: str) -> Any:
+        """What holds when a key has no value."""
+        return self.shape[key].default
+
+    def raw(self, key: str) -> str | None:
+        """A scalar's text as it stands; None when it is not given or, with a problem, no scalar."""
         entry = self.entries.get(key)
         if entry is None or is_null(entry.value):
             return None
         return text_of(self.problems, entry.value, f"'{key}' of {self.owner}")
 
-    def read(self, key: str, reader: Callable[[str], T]) -> T | None:
-        """The value that `reader` makes of a scalar's text."""
-        text = self.text(key)
-        return None if text is None else self.interpret(self.entries[key].value, f"'{key}'", text, reader)
+    def read(self, key: str) -> Any:
+        """A scalar's value as its key reads it; None when it is not given or, with a problem, unreadable."""
+        if key not in self.entries or (text := self.raw(key)) is None:
+            return None
+        reader = _alternative(self.shape[key].type, Scalar).read
+        return self.interpret(self.entries[key].value, f"'{key}'", text, reader)
 
     def interpret(self, node: yaml.Node, name: str, text: str, reader: Callable[[str], T]) -> T | None:
         """`reader` applied to a text, its refusal reported at the node under a name."""
@@ -156,68 +142,59 @@ class Section:
             self.problems.add(error.code, node, what, error.why, error.fix)
             return None
 
-    def boolean(self, key: str, *, default: bool) -> bool:
-        value = self.read(key, read_boolean)
-        return default if value is None else value
-
-    def integer(self, key: str, *, low: int, high: int, default: int) -> int:
-        value = self.read(key, read_integer)
-        if value is None or low <= value <= high:
-            return default if value is None else value
-        self._out_of_range(key, f"It must be from {low} to {high:,}.")
-        return default
-
-    def number(
-        self,
-        key: str,
-        *,
-        above: float | None = None,
-        below: float | None = None,
-        least: float | None = None,
-        most: float | None = None,
-        default: float = 0.0,
-    ) -> float:
-        """A finite number, within bounds of which `above` and `below` do not belong to the range."""
-        value = self.read(key, read_number)
-        if value is None:
-            return default
-        bounds = (
-            ("above", above, above is not None and value <= above),
-            ("at least", least, least is not None and value < least),
-            ("below", below, below is not None and value >= below),
-            ("at most", most, most is not None and value > most),
-        )
-        if any(broken for _, _, broken in bounds):
-            words = " and ".join(f"{word} {bound:g}" for word, bound, _ in bounds if bound is not None)
-            self._out_of_range(key, f"It must be {words}.")
+    def text(self, key: str) -> str | None:
+        """The value of a key that reads texts; None as in `read`."""
+        value: str | None = self.read(key)
         return value
 
-    def choice(
-        self, key: str, options: Iterable[str], *, withheld: Mapping[str, str] | None = None
-    ) -> str | None:
-        """One of some words; words of the language that are not carried out are told from unknown ones."""
-        text = self.text(key)
-        known = list(options)
-        if text is None or text in known:
+    def integer(self, key: str) -> int:
+        """The value of a `Whole`, or its default; 0 where there is none."""
+        value: int | None = self.read(key)
+        return (self.shape[key].default or 0) if value is None else value
+
+    def number(self, key: str) -> float:
+        """The value of a `Number`, or its default; 0 where there is none."""
+        value: float | None = self.read(key)
+        return (self.shape[key].default or 0.0) if value is None else value
+
+    def boolean(self, key: str) -> bool:
+        """The value of a `Flag`, or its default."""
+        value = self.read(key)
+        flag = self.shape[key].type
+        if value and isinstance(flag, Flag) and flag.withheld:
+            self.withhold(self.entries[key].value, f"'{key}: true'", flag.withheld)
+        return bool(self.default(key) if value is None else value)
+
+    def choice(self, key: str) -> str | None:
+        """The word under a key of a `Choice`, or its default; None, with a problem, for any other.
+
+        Words of the language that are not carried out are told from unknown ones.
+        """
+        if not self.given(key):
+            return cast("str | None", self.default(key))
+        text = self.raw(key)
+        choice = cast(Choice, self.shape[key].type)
+        if text is None or text in choice.words:
             return text
         value = self.entries[key].value
-        if withheld and text in withheld:
-            self.withhold(value, f"'{key}: {text}'", withheld[text])
+        if text in choice.withheld:
+            self.withhold(value, f"'{key}: {text}'", choice.withheld[text])
         else:
             self.problems.add(
                 "AME-E117",
                 value,
                 f"'{key}' of {self.owner} is {shown(text)}.",
-                why=f"It is one of {', '.join(known)}.",
-                fix=self.problems.near(text, known),
+                why=f"It is one of {', '.join(choice.words)}.",
+                fix=self.problems.near(text, choice.words),
             )
         return None
 
-    def section(self, key: str, shape: Shape, owner: str | None = None) -> Section | None:
+    def section(self, key: str, owner: str | None = None) -> Section | None:
         """The mapping under a key; an empty one when nothing stands there, None when the key is absent."""
         entry = self.entries.get(key)
         if entry is None:
             return None
+        shape = _alternative(self.shape[key].type, Shape)
         return Section(self.problems, entry.value, shape, owner or f"'{key}' of {self.owner}")
 
     def items(self, key: str) -> list[yaml.Node]:
@@ -232,7 +209,7 @@ class Section:
         return []
 
     def texts(self, key: str) -> list[tuple[str, yaml.Node]]:
-        """The entries of a list of texts, none of them twice."""
+        """The entries of a list of texts, none of them twice, as its key reads them."""
         found: dict[str, yaml.Node] = {}
         for node in self.items(key):
             name = f"an entry of '{key}' of {self.owner}"
@@ -246,15 +223,24 @@ class Section:
                 self.problems.add("AME-E116", node, f"{name} is blank.")
             else:
                 found[text] = node
-        return list(found.items())
+        item = _alternative(self.shape[key].type, ListOf).item
+        if not isinstance(item, Scalar):
+            return list(found.items())
+        read = (
+            (self.interpret(node, f"an entry of '{key}'", text, item.read), node)
+            for text, node in found.items()
+        )
+        return [(text, node) for text, node in read if text is not None]
 
-    def _out_of_range(self, key: str, why: str) -> None:
-        node = self.entries[key].value
-        self.problems.add("AME-E116", node, f"'{key}' of {self.owner} is {shown(str(node.value))}.", why=why)
 
+def _alternative(of_key: Type, kind: type[T]) -> T:
+    """A key's type, or that of its alternatives which is of this kind.
 
-def _is_domain(shape: Shape, word: str) -> bool:
-    return shape.domains and _DOMAIN.fullmatch(word) is not None
+    Any other type that reads texts will do for a `Scalar`.
+    """
+    if isinstance(of_key, OneOf):
+        return next(each for each in (*of_key.kinds, *of_key.older) if isinstance(each, kind))
+    return cast(T, of_key)
 
 
 def _is_empty(node: yaml.Node) -> bool:

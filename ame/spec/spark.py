@@ -8,39 +8,16 @@ from __future__ import annotations
 
 import re
 
-from ame.diagnosis import did_you_mean
-from ame.quantity import parse_quantity
-from ame.spark.settings import SparkSettings, problem_with_master
-from ame.spec import words
+from ame.spark.settings import SparkSettings
 from ame.spec.entries import mapping_entries, text_of
-from ame.spec.problems import Unreadable, shown
-from ame.spec.rows import holds_password, tells_password
-from ame.spec.scalars import read_bytes, read_cpu, read_image, read_path
+from ame.spec.problems import shown
+from ame.spec.rows import tells_password
+from ame.spec.scalars_of_rows import holds_password
+from ame.spec.scalars_of_spark import OWN_KEYS
 from ame.spec.section import Section
 
 __all__ = ["read_settings", "read_spark"]
 
-MOST_EXECUTORS = 10_000
-# What a session asks for at least: less than 450 MiB of heap is none that Spark starts with
-# (org.apache.spark.memory.UnifiedMemoryManager keeps 300 MiB for itself and wants half as much again).
-LEAST_MEMORY = 512 * 2**20
-
-_MASTERS = "local, local[4], local[*], spark://host:7077, k8s (this cluster), k8s://https://host:6443, yarn"
-_ADDRESS = r"[\w.-]+:[0-9]{1,5}"
-_BLOCK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
-
-#: Properties that have a key of their own.
-_OWN = {
-    "spark.master": "master",
-    "spark.executor.instances": "executors",
-    "spark.executor.cores": "resources: {cpu: ...}",
-    "spark.executor.memory": "resources: {memory: ...}",
-    "spark.kubernetes.container.image": "image",
-    "spark.kubernetes.executor.container.image": "image",
-    "spark.archives": "archive",
-}
 # Spark's own words for what it hides (spark.redaction.regex), and what Azure calls its keys.
 _SECRET = re.compile(r"secret|password|token|access[._-]?key|account\.key", re.IGNORECASE)
 _SECRET_OPTION = re.compile(rf"-D[^\s=]*(?:{_SECRET.pattern})[^\s=]*=", re.IGNORECASE)
@@ -52,100 +29,41 @@ _NO_SECRET = re.compile(
 
 def read_spark(section: Section) -> tuple[SparkSettings | None, str | None]:
     """The section, None when the A/B test says nothing about Spark, and the block that it names."""
-    spark = section.section("spark", words.SPARK)
+    spark = section.section("spark")
     if spark is None or not section.given("spark"):
         return None, None
-    return read_settings(spark), spark.read("block", _read_block)
+    return read_settings(spark), spark.text("block")
 
 
 def read_settings(spark: Section) -> SparkSettings:
     """What a mapping with the keys of `spark` says about a session."""
     cores, memory = _resources(spark)
     settings = SparkSettings(
-        master=None if tells_password(spark, "master") else spark.read("master", _read_master),
-        executors=spark.integer("executors", low=1, high=MOST_EXECUTORS, default=1)
-        if spark.given("executors")
-        else None,
+        master=None if tells_password(spark, "master") else spark.text("master"),
+        executors=spark.read("executors"),
         cores=cores,
         memory=memory,
-        image=spark.read("image", read_image),
-        archive=None if tells_password(spark, "archive") else spark.read("archive", _read_archive),
+        image=spark.text("image"),
+        archive=None if tells_password(spark, "archive") else spark.text("archive"),
         conf=_conf(spark),
     )
     _warn_of_what_is_idle(spark, settings.master)
     return settings
 
 
-def _read_block(text: str) -> str:
-    if not _BLOCK.fullmatch(text):
-        why = "The name of a block is wanted: lower-case letters, digits and '-'."
-        raise Unreadable(
-            "AME-E116", why, "Its type is known: leave 'spark-session/' out." if "/" in text else ""
-        )
-    return text
-
-
 def _resources(spark: Section) -> tuple[int | None, str | None]:
     """Cores and memory of one executor."""
-    resources = spark.section("resources", words.EXECUTOR_RESOURCES)
+    resources = spark.section("resources")
     if resources is None:
         return None, None
-    for key in resources.entries.keys() - {"cpu", "memory"}:
+    for key in resources.entries.keys() - resources.shape.keys:
         resources.error(
             "AME-E109",
             key,
             f"{resources.owner} has {shown(key)}, and executors take cpu and memory only.",
             fix="Leave it out. What the comparison's own process needs stands in `resources` of `abTest`.",
         )
-    return resources.read("cpu", _read_cores), resources.read("memory", _read_memory)
-
-
-def _read_cores(text: str) -> int:
-    cores = parse_quantity(read_cpu(text))
-    if cores % 1:
-        raise Unreadable("AME-E118", "An executor has whole cores.", f"Did you mean '{int(cores) + 1}'?")
-    return int(cores)
-
-
-def _read_memory(text: str) -> str:
-    if parse_quantity(read_bytes(text)) < LEAST_MEMORY:
-        fix = f"Did you mean '{text}G'?" if text.isdigit() and int(text) <= 1024 else ""
-        raise Unreadable("AME-E118", "An executor has 512Mi or more.", fix)
-    return text
-
-
-def _read_master(text: str) -> str:
-    if problem_with_master(text) is not None:
-        raise Unreadable("AME-E116", f"A master of Spark is wanted: {_MASTERS}.", _meant(text))
-    return text
-
-
-def _meant(text: str) -> str:
-    if text.startswith("sc://"):
-        return "Spark Connect is not spoken here: name the master behind it."
-    if re.fullmatch(_ADDRESS, text):
-        return f"Did you mean 'spark://{text}'?"
-    if re.match(r"https?://", text):
-        return f"Did you mean 'k8s://{text}'?"
-    if re.fullmatch(r"spark://[\w.-]+", text):
-        return f"Did you mean '{text}:7077'?"
-    if text.lower() in ("kubernetes", "kubernetes://", "k8", "k8s://", "in-cluster"):
-        return "Did you mean 'k8s'?"
-    return did_you_mean(text.lower(), ("local", "local[*]", "k8s", "yarn"))
-
-
-def _read_archive(text: str) -> str:
-    """A URI, an absolute path, or a path in the project's folder, of a packed environment."""
-    path, sign, _ = text.partition("#")
-    if sign:
-        why = "The name behind '#' is set by ame-flows."
-        raise Unreadable("AME-E116", why, f"Did you mean '{path}'?" if path else "")
-    if not text.endswith(_ARCHIVES):
-        known = ", ".join(_ARCHIVES)
-        raise Unreadable("AME-E116", f"A packed environment is wanted, a file that ends in one of {known}.")
-    if _SCHEME.fullmatch(text) or text.startswith("/"):
-        return text
-    return read_path(text)
+    return resources.read("cpu"), resources.text("memory")
 
 
 def _conf(spark: Section) -> tuple[tuple[str, str], ...]:
@@ -162,9 +80,9 @@ def _conf(spark: Section) -> tuple[tuple[str, str], ...]:
             prefix = "spark.hadoop." if key.startswith(("fs.", "dfs.")) else "spark."
             fix = f"Did you mean {shown(prefix + key)}?" if re.fullmatch(r"(?!spark)[\w.-]+", key) else ""
             problems.add("AME-E136", value.key, what, "Such a property begins with 'spark.'.", fix)
-        elif key in _OWN:
+        elif key in OWN_KEYS:
             what = f"{owner} sets {shown(key)}, which has a key of its own."
-            problems.add("AME-E136", value.key, what, fix=f"Write `{_OWN[key]}` under 'spark'.")
+            problems.add("AME-E136", value.key, what, fix=f"Write `{OWN_KEYS[key]}` under 'spark'.")
         elif text is not None and (_is_secret(key, text) or holds_password(text)):
             what = f"{owner} gives the secret {shown(key)}."
             why = "Whoever reads the file knows it."

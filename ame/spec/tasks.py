@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from ame.spec import words
-from ame.spec.cron import read_cron, read_timezone
 from ame.spec.drafts import TaskDraft
 from ame.spec.entries import mapping_entries, wrong_kind
 from ame.spec.executors import executor_said
@@ -17,12 +16,11 @@ from ame.spec.nodes import is_null
 from ame.spec.problems import shown
 from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
 from ame.spec.resources import read_resources
-from ame.spec.scalars import read_boolean, read_duration, read_env_name, read_name, read_path
+from ame.spec.scalars import read_name
 from ame.spec.section import Section
 
 __all__ = ["read_task_use", "read_tasks", "read_templates"]
 
-MOST_RETRIES = 100
 _ENV_FORM = "Write `env: [{key: MODE, val: fast}]`."
 
 
@@ -77,7 +75,7 @@ def read_task_use(reading: Reading, section: Section, key: str, inline_name: str
             reading, Section(problems, node, words.REFERENCE, f"'{key}' of {section.owner}"), section
         )
     inline = Section(problems, node, words.TASK, f"task '{inline_name}'")
-    name = inline.read("name", read_name) or inline_name
+    name = inline.text("name") or inline_name
     if name in reading.inline or name in reading.tasks:
         inline.error("AME-E115", "name", f"two tasks have the name {shown(name)}.", fix="Rename one of them.")
     reading.inline[name] = _draft(reading, inline, name)
@@ -94,7 +92,7 @@ def _read_named_tasks(reading: Reading, node: yaml.MappingNode) -> None:
     for word, entry in mapping_entries(reading.problems, node, "'tasks'"):
         section = Section(reading.problems, entry.value, words.TASK, f"task {shown(word)}")
         name = section.interpret(entry.key, "the name", word, read_name)
-        said = section.text("name")
+        said = section.raw("name")
         if said is not None and said != word:
             section.error("AME-E129", "name", f"{section.owner} says that its name is {shown(said)}.")
         draft = _draft(reading, section, word)
@@ -113,18 +111,18 @@ def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     if template is not None and section.given("fromTemplate"):
         said["template"] = read_reference(section.problems, template.value, f"'fromTemplate' of {owner}")
     if "triggers" in section:
-        triggers = section.section("triggers", words.TRIGGERS)
+        triggers = section.section("triggers")
         if triggers is not None:
-            said["cron"] = triggers.read("schedule", read_cron)
-            said["timezone"] = triggers.read("timezone", read_timezone)
+            said["cron"] = triggers.text("schedule")
+            said["timezone"] = triggers.text("timezone")
     if "env" in section:
         said["env"] = dict(_env(section))
     if section.given("dataSets"):
         said["data_sets"] = tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
     if section.given("retries"):
-        said["retries"] = section.integer("retries", low=0, high=MOST_RETRIES, default=0)
+        said["retries"] = section.integer("retries")
     if section.given("timeout"):
-        said["timeout"] = section.read("timeout", read_duration)
+        said["timeout"] = section.read("timeout")
     if section.given("artifacts"):
         said["artifacts"] = _artifacts(section)
     return TaskDraft(
@@ -138,17 +136,11 @@ def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
 
 
 def _artifacts(section: Section) -> tuple[str, ...]:
-    artifacts = section.section("artifacts", words.ARTIFACTS)
+    artifacts = section.section("artifacts")
     if artifacts is None:
         return ()
-    if artifacts.read("saveChangedFiles", read_boolean):
-        node = artifacts.entries["saveChangedFiles"].value
-        artifacts.withhold(node, "'saveChangedFiles: true'", "Name the files and folders under `paths`.")
-    read = (
-        artifacts.interpret(node, "an entry of 'paths'", text, read_path)
-        for text, node in artifacts.texts("paths")
-    )
-    return tuple(path for path in read if path is not None)
+    artifacts.boolean("saveChangedFiles")  # true is refused
+    return tuple(path for path, _ in artifacts.texts("paths"))
 
 
 def _env(section: Section) -> Iterator[tuple[str, str]]:
@@ -162,8 +154,8 @@ def _env(section: Section) -> Iterator[tuple[str, str]]:
     for node in nodes:
         variable = Section(problems, node, words.ENV_ENTRY, f"a variable of {section.owner}")
         if isinstance(node, yaml.MappingNode):
-            variable.require("key", "val")
-        name = variable.read("key", read_env_name)
+            variable.require()
+        name = variable.text("key")
         value = variable.text("val")
         if name in seen:
             what = f"{section.owner} gives the variable {shown(str(name))} twice."

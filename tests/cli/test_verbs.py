@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from ame.cli import cli
 from ame.diagnosis import Refused
 from ame.spec import load_project
+from ame.spec.schema import json_schema
 
 AME = Path(sys.executable).with_name("ame")
 
@@ -23,7 +24,7 @@ def ame(*arguments: object) -> Result:
 
 def test_help_and_validate_import_neither_prefect_nor_mlflow(tmp_path: Path) -> None:
     (tmp_path / "ame.yml").write_text("name: small\n")
-    for arguments in (["--help"], ["validate", str(tmp_path)], ["run", "--help"]):
+    for arguments in (["--help"], ["validate", str(tmp_path)], ["schema"], ["run", "--help"]):
         script = (
             "import sys\nfrom ame.cli import cli\n"
             f"try:\n    cli({arguments!r})\nexcept SystemExit:\n    pass\n"
@@ -61,6 +62,13 @@ def test_validate_as_json_lists_every_problem_with_its_place(tmp_path: Path) -> 
     told = json.loads(result.stdout)
     assert (result.exit_code, told["valid"]) == (1, False)
     assert [(found["line"], found["column"]) for found in told["diagnoses"]] == [(2, 1), (3, 37)]
+
+
+def test_the_schema_is_printed_as_json_that_one_can_read() -> None:
+    result = ame("schema")
+
+    assert (result.exit_code, json.loads(result.stdout)) == (0, json_schema())
+    assert result.stdout.startswith('{\n  "$schema": "https://json-schema.org/draft/2020-12/schema",\n')
 
 
 def test_usage_errors_exit_with_2(tmp_path: Path) -> None:

@@ -1,0 +1,225 @@
+"""The words of tasks, templates and data sets."""
+
+from __future__ import annotations
+
+import re
+
+from ame.spec.grammar import DOMAIN, Flag, Key, ListOf, OneOf, Shape, Tagged, Whole
+from ame.spec.words.kubernetes import KUBERNETES
+from ame.spec.words.values import (
+    BYTES,
+    COMMAND,
+    COUNT,
+    CPU,
+    CRON,
+    DURATION,
+    ENV_NAME,
+    GPU_PRODUCT,
+    NAME,
+    PATH,
+    PYTHON_VERSION,
+    TEXT,
+    TIMEZONE,
+)
+
+__all__ = [
+    "ARTIFACTS",
+    "DATA_SET",
+    "ENV_ENTRY",
+    "EXECUTOR",
+    "EXECUTORS",
+    "NAMED",
+    "REFERENCE",
+    "RESOURCES",
+    "SCHEDULE",
+    "SOURCE",
+    "STRAY_RESOURCES",
+    "TARGET",
+    "TASK",
+    "TASK_USE",
+    "TIMEZONE_OF_SCHEDULE",
+    "TRIGGERS",
+]
+
+#: What can be done instead of naming a source.
+SOURCE = "Tasks run from the folder that the file is in; leave it out."
+_SECRETS = "Set the variable in the environment that `ame run` is started in."
+_TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
+
+NAMED = Shape(
+    "named",
+    "A name, with its project.",
+    {
+        "name": Key(TEXT, "What is meant.", required=True),
+        "project": Key(TEXT, "The project that it belongs to, which is this one.", otherwise="this project"),
+    },
+)
+#: What refers to something by its name: `gpu`, `PROJECT.gpu` or {name, project}.
+TARGET = OneOf((TEXT, NAMED))
+REFERENCE = Shape(
+    "reference",
+    "A reference to a task.",
+    {"taskRef": Key(TARGET, "A task's name, or `{name, project}`.", required=True)},
+    older={"taskref": "taskRef"},
+)
+
+EXECUTOR = Shape(
+    "executor",
+    "The command of a task and the Python that it runs with.",
+    {
+        "command": Key(
+            COMMAND,
+            "A shell command line, run in a copy of the project's folder. A task must have one, of its own "
+            "or from its template.",
+        ),
+        "pythonVersion": Key(
+            PYTHON_VERSION,
+            "The version of Python for the environment, such as 3.11.",
+            otherwise="the version that runs ame-flows",
+        ),
+    },
+    withheld={"image": "The image is chosen by the work pool, for every task of it."},
+)
+EXECUTORS = Tagged(
+    EXECUTOR,
+    ("pip", "custom"),
+    withheld={
+        "poetry": "Export the lock with `poetry export -o requirements.txt` and write `!pip`.",
+        "pipenv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
+        "pipEnv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
+        "mlflow": "Write `!pip` with the command of the MLproject's entry point.",
+        "uv": "Export the lock with `uv export -o requirements.txt` and write `!pip`.",
+    },
+)
+
+_POOLS = "the work pool's"
+RESOURCES = Shape(
+    "resources",
+    "What a process needs.",
+    {
+        "cpu": Key(CPU, "Cores, down to a thousandth: `2`, `0.5` or `500m`.", otherwise=_POOLS),
+        "memory": Key(BYTES, "Memory in whole bytes: `10G` or `4Gi`.", otherwise=_POOLS),
+        "storage": Key(BYTES, "The size of the workspace in whole bytes: `30G`.", otherwise=_POOLS),
+        "gpuProduct": Key(
+            GPU_PRODUCT,
+            "The kind of GPU, by the label that the vendor's device plugin puts on the nodes, such as "
+            "`NVIDIA-L4`.",
+        ),
+    },
+    older={"gpus": "nvidia.com/gpu"},
+    domains=Key(
+        COUNT,
+        "An extended resource by its full name, in whole pieces; 0 takes away what a template asks for.",
+    ),
+    withheld={"vram": "Choose a GPU with enough of it by `gpuProduct`."},
+)
+#: What `resources` knows and executors of Spark do not take.
+STRAY_RESOURCES = re.compile(rf"storage|gpuProduct|gpus|vram|{DOMAIN.pattern}")
+
+ARTIFACTS = Shape(
+    "artifacts",
+    "What is kept of a task's workspace.",
+    {
+        "paths": Key(
+            ListOf(PATH), "Files and folders in the workspace that are kept once the command has ended well."
+        ),
+        "saveChangedFiles": Key(
+            Flag("Name the files and folders under `paths`."),
+            "Whether every file that the command changed is kept, which this release does not do.",
+            default=False,
+        ),
+    },
+)
+
+ENV_ENTRY = Shape(
+    "variable",
+    "An environment variable.",
+    {
+        "key": Key(
+            ENV_NAME,
+            "Its name. Those that ame-flows sets itself are refused: `MLFLOW_TRACKING_URI`, "
+            "`MLFLOW_RUN_CONTEXT`, `MLFLOW_RUN_ID`, and all that begin with `AME_` or `PREFECT_`.",
+            required=True,
+        ),
+        "val": Key(TEXT, "Its value, a text; `no` and `010` arrive as they stand here.", required=True),
+    },
+    older={"name": "key", "envkey": "key", "value": "val"},
+)
+
+SCHEDULE = Key(
+    CRON,
+    'When it starts by itself: a cron expression of five fields, in quotes, such as `"0 3 * * *"`.',
+    otherwise="it is started by hand",
+)
+TIMEZONE_OF_SCHEDULE = Key(
+    TIMEZONE, "The schedule's time zone, a name of the IANA database such as `Europe/Berlin`.", default="UTC"
+)
+TRIGGERS = Shape(
+    "triggers", "When a task starts by itself.", {"schedule": SCHEDULE, "timezone": TIMEZONE_OF_SCHEDULE}
+)
+
+TASK = Shape(
+    "task",
+    "One command with its environment and needs; in `templates`, any part of it.",
+    {
+        "name": Key(
+            NAME,
+            "Its name, which a task in a list must have.",
+            otherwise="its place, such as `MODEL.training`",
+        ),
+        "executor": Key(
+            EXECUTORS,
+            "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
+            "one from the project's requirements.txt, `!custom` makes none.",
+        ),
+        "resources": Key(RESOURCES, "What the command needs."),
+        "env": Key(
+            OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
+            "Variables that the command sees, each `{key, val}`.",
+        ),
+        "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
+        "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
+        "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
+        "triggers": Key(TRIGGERS, "When the task starts by itself."),
+        "artifacts": Key(ARTIFACTS, "What is kept of the workspace."),
+        "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
+        "fromTemplate": Key(
+            TARGET, "The template that the task builds on, by its name or as `{name, project}`."
+        ),
+    },
+    older={"environment": "env", "templateRef": "fromTemplate"},
+    dated={
+        "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
+        "command": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
+        "projectid": Key(TEXT, "The project's name; leave it out."),
+    },
+    withheld={
+        "pipeline": "Make each step a task, and let the later ones need a data set that the earlier make.",
+        "secrets": _SECRETS,
+        "artifactCfg": "Write `artifacts: {paths: [...]}`.",
+        "source": SOURCE,
+        "taskType": _TASK_TYPE,
+        "task_type": _TASK_TYPE,
+    },
+)
+#: Where a task or a reference to one stands.
+TASK_USE = OneOf((REFERENCE, TASK))
+
+DATA_SET = Shape(
+    "dataSet",
+    "Files that tasks read, and the task that makes them.",
+    {
+        "name": Key(NAME, "Its name.", required=True),
+        "path": Key(
+            PATH, "Where the files are, relative to the project's folder and inside it.", required=True
+        ),
+        "task": Key(
+            TASK_USE,
+            "What makes them, a reference or the task itself.",
+            otherwise="the files are part of the project",
+        ),
+        "size": Key(BYTES, "How large they are, a quantity of bytes."),
+    },
+    older={"taskref": "taskRef"},
+    dated={"taskRef": Key(TARGET, "What makes them; write `task: {taskRef: ...}`.")},
+)
