@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ame.spec.section import Shape
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "RESOURCES",
     "SCORING",
     "SPARK",
+    "STEP",
     "TASK",
     "THRESHOLD",
     "TOLERATION",
@@ -67,10 +70,12 @@ PROJECT = Shape(
 )
 
 TASK = Shape(
-    _keys("name executor resources env dataSets retries timeout triggers fromTemplate artifacts kubernetes"),
+    _keys(
+        "name executor pipeline resources env dataSets retries timeout triggers fromTemplate artifacts "
+        "kubernetes"
+    ),
     older={"environment": "env", "templateRef": "fromTemplate"},
     withheld={
-        "pipeline": "Make each step a task, and let the later ones need a data set that the earlier make.",
         "secrets": _SECRETS,
         "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": _SOURCE,
@@ -79,6 +84,7 @@ TASK = Shape(
     },
     dated=_keys("runcommand command projectid"),
 )
+STEP = replace(TASK, older={**TASK.older, "taskname": "name"})
 REFERENCE = Shape(_keys("taskRef"), older={"taskref": "taskRef"})
 NAMED = Shape(_keys("name project"))
 EXECUTOR = Shape(
