@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ AME_YML = """
 
 
 @pytest.fixture(scope="module")
-def relay(site: Site) -> Iterator[Site]:
+def relay(site: Site) -> Site:
     """Another project on the same servers and workers."""
     made = replace(site, folder=site.folder / "relays", project="relays")
     made.write("ame.yml", AME_YML.replace("$gate", str(made.folder / "gate")))
@@ -41,7 +41,7 @@ def relay(site: Site) -> Iterator[Site]:
     made.write("big", "x" * 100_000)
     made.run("ame", "compile", made.project, "--target", "process")
     made.run("prefect", "--no-prompt", "deploy", "--all")
-    yield made
+    return made
 
 
 def _flow_process(run: str) -> psutil.Process:
