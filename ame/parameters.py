@@ -58,10 +58,16 @@ class CompareVersions(FlowParameters):
 
 
 class RunTask(FlowParameters):
-    """What run-task takes; `extra` holds variables of the step that the task is run for."""
+    """What run-task takes.
+
+    Attributes:
+        extra: variables of the step that the task is run for.
+        files: for a step of a pipeline, `from` where its files come and `to` where they go.
+    """
 
     task_name: str
     extra: dict[str, str] | None = None
+    files: dict[str, str] | None = None
 
 
 class ProduceDataSet(FlowParameters):

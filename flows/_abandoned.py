@@ -14,14 +14,19 @@ from flows._work import Work
 __all__ = ["is_over", "refuse_abandoned"]
 
 
-async def refuse_abandoned(work: Work, model: str) -> None:
-    """Refuse versions whose training was killed, earlier executions of this very flow run included.
+async def refuse_abandoned(work: Work, model: str, *, own: bool = True) -> None:
+    """Refuse versions whose training was killed.
+
+    Args:
+        own: earlier executions of this very flow run are such trainings too.
 
     A training under a server that Prefect's API here does not know is left alone.
     """
     for version in await asyncio.to_thread(work.registry.undecided, model):
         training = await asyncio.to_thread(work.registry.unfinished_training, version)
-        if training and (training.flow_run == flow_run.id or await is_over(training.flow_run)):
+        if training is None:
+            continue
+        if (own and training.flow_run == flow_run.id) or await is_over(training.flow_run):
             await asyncio.to_thread(work.registry.give_up_training, version, training)
 
 

@@ -23,7 +23,7 @@ from flows._work import Work, open_work
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-__all__ = ["SNAPSHOT", "begin", "load_block", "project_key", "store_of"]
+__all__ = ["SNAPSHOT", "begin", "load_block", "project_key", "source_key", "store_of"]
 
 _B = TypeVar("_B", bound="Block")
 
@@ -37,6 +37,14 @@ SNAPSHOT = "snapshot:"
 def project_key(name: str, digest: str) -> str:
     """The store's key of a project's files."""
     return f"projects/{name}/{digest}"
+
+
+def source_key(work: Work) -> str:
+    """The store's key of the files that a run works on."""
+    if work.origin.startswith(SNAPSHOT):
+        name, _, digest = work.origin.removeprefix(SNAPSHOT).partition("/")
+        return project_key(name, digest)
+    return project_key(work.project.name, work.source)
 
 
 async def begin(project: str, env: dict[str, str] | None, source: str | None) -> Work:

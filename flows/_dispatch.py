@@ -7,6 +7,8 @@ others, those of `ame run` too, have their steps run in the same process.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -25,13 +27,14 @@ from prefect.context import FlowRunContext, TagsContext
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
+from prefect.states import Cancelling
 
 from ame.diagnosis import Diagnosis, Refused
 from flows._outcome import Outcome, outcome_of
 from flows._queue import runs_of
 from flows._work import Work
 
-__all__ = ["deployed", "run_step", "start_step"]
+__all__ = ["cancel_steps", "deployed", "run_step", "start_step"]
 
 #: Between two looks at a step: at first, and at most, as it goes on.
 _POLL_SECONDS, _LONGEST_POLL_SECONDS = 1.0, 10.0
@@ -101,7 +104,7 @@ async def _living(step: Flow[Any, Any], work: Work, of: str, parameters: Mapping
     """A run of the step with the same parameters that has begun and not ended, whoever started it."""
     given = {**work.parameters, **parameters}
     begun = await runs_of(work, step.name, of, (StateType.PENDING, StateType.RUNNING, StateType.PAUSED))
-    return next((run for run in begun if run.parameters == given), None)
+    return next((run for run in begun if _is_the_same(run.parameters, given)), None)
 
 
 async def _end_of(run: UUID) -> State[Any]:
@@ -123,9 +126,29 @@ async def _end_of(run: UUID) -> State[Any]:
         await asyncio.sleep(min(_POLL_SECONDS + waited / 60, _LONGEST_POLL_SECONDS))
 
 
+async def cancel_steps() -> None:
+    """Let the runs be cancelled that this one has started and that have not ended; do not wait for it."""
+    mine = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run.id]))
+    async with get_client() as client:
+        for run in await client.read_flow_runs(flow_run_filter=mine):
+            if run.state is not None and not run.state.is_final():
+                await client.set_flow_run_state(run.id, Cancelling(message="its parent ran out of time"))
+
+
 def _distinct(parameters: Mapping[str, Any]) -> str:
     """What sets one step apart from the others that its parent starts from the same deployment."""
-    return ":".join(str(parameters[key]) for key in ("version", "champion") if key in parameters)
+    told = parameters.get("files") or parameters
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs of a deployment do the same; what a step of a pipeline leaves, only it does.
+
+    Other parameters of a step may tell of the process in which its parent ran, before that one died.
+    """
+    if one.get("files") or other.get("files"):
+        return one.get("files") == other.get("files")
+    return one == other
 
 
 async def _lost(name: str, parameters: Mapping[str, Any]) -> int:
@@ -153,7 +176,7 @@ async def _lost(name: str, parameters: Mapping[str, Any]) -> int:
             deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[found.id])),
         )
     return sum(
-        run.parameters == parameters
+        _is_the_same(run.parameters, parameters)
         and run.state is not None
         and run.state.is_final()
         and not run.state.is_completed()

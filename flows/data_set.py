@@ -17,6 +17,7 @@ from flows._deployed import begin
 from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, refusing, settled
 from flows._output import to_run_log
+from flows._pipeline import run_pipeline
 from flows._threads import stoppable
 from flows._work import Work
 
@@ -38,10 +39,15 @@ async def produce_data_set(
     work = await begin(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
     keys = await produced(work, maker.data_sets)
-    if all(work.store.holds(keys[made.name]) for made in _made_by(work, maker)):
+    made = _made_by(work, maker)
+    if all(work.store.holds(keys[each.name]) for each in made):
         # Two runs needed it at once, and another one was first.
         return completed("Completed", f"data set '{data_set}' is there")
-    await settled(_make(work, maker, TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)))
+    inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)
+    if maker.pipeline:
+        await run_pipeline(work, maker, inputs, name=f"{maker.name}-{flow_run.id}", makes=made)
+    else:
+        await settled(_make(work, maker, inputs))
     return completed("Completed", f"data set '{data_set}' is there")
 
 

@@ -1,7 +1,8 @@
-"""run-task: one task of a project, by itself or as a step."""
+"""run-task: one task of a project, by itself or as a step; or the steps of a pipeline."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from prefect import flow, task
@@ -10,11 +11,12 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.runtime import TaskInputs, execute_task
+from ame.runtime import Handed, TaskInputs, execute_task
 from ame.spec import Task
 from flows._deployed import begin
 from flows._outcome import attempts, completed, diagnosed, refusing
 from flows._output import to_run_log
+from flows._pipeline import run_pipeline
 from flows._summary import show_artifacts
 from flows._threads import stoppable
 from flows._work import Work
@@ -31,14 +33,17 @@ async def run_task(
     env: dict[str, str] | None = None,
     source: str | None = None,
     extra: dict[str, str] | None = None,
+    files: dict[str, str] | None = None,
 ) -> State[Any]:
-    """Run one task with its data sets in place.
+    """Run one task with its data sets in place, or the steps of a pipeline.
 
     Args:
         project: the project's folder, or `snapshot:NAME/DIGEST` for one in the artifact store.
         env: values for variables that tasks declare.
         source: the digest of the project's files; taken now when it is not given.
         extra: variables of the step that the task is run for, such as the version under validation.
+        files: for a step of a pipeline, `from` where its files come and `to` where they go: folders of this
+            machine, or keys of the artifact store.
     """
     work = await begin(project, env, source)
     declared = work.project.tasks.get(task_name)
@@ -50,9 +55,17 @@ async def run_task(
                 why=f"Its tasks: {', '.join(work.project.tasks) or 'none'}.",
             )
         )
+    handed = Handed.of(files)
+    if handed and not handed.is_local and await asyncio.to_thread(work.store.holds, handed.end):
+        # This run was started before, and lost when all was done.
+        return completed("Completed", f"task '{task_name}' has ended well")
     keys = await produced(work, declared.data_sets)
-    inputs = TaskInputs(mlflow=work.registry.uri, extra=extra or {}, data_set_keys=keys)
-    await attempts(lambda number: _execute(work, declared, inputs, number), declared.retries)
+    inputs = TaskInputs(mlflow=work.registry.uri, extra=extra or {}, data_set_keys=keys, handed=handed)
+    if declared.pipeline:
+        name = f"{declared.name}-{flow_run.id}"
+        await show_artifacts(declared.name, await run_pipeline(work, declared, inputs, name=name))
+    else:
+        await attempts(lambda number: _execute(work, declared, inputs, number), declared.retries)
     return completed("Completed", f"task '{task_name}' ended well")
 
 

@@ -20,6 +20,7 @@ from flows._deployed import begin
 from flows._dispatch import deployed, run_step, start_step
 from flows._outcome import attempts, completed, diagnosed, failed, refusing
 from flows._output import to_run_log
+from flows._pipeline import run_pipeline
 from flows._summary import show_artifacts
 from flows._tags import tag_this_run
 from flows._threads import stoppable
@@ -28,6 +29,8 @@ from flows.data_set import produced
 from flows.delivery import deliver_version
 
 __all__ = ["train_model"]
+
+_BEFORE = "ame-newest-before:"
 
 
 @flow(name="train-model", flow_run_name="train {model}")
@@ -53,11 +56,15 @@ async def train_model(
                 fix="Give it a `training` section; versions from elsewhere are delivered without one.",
             )
         )
-    await refuse_abandoned(work, model)
     trainer = work.project.tasks[declared.training]
+    # The steps of a pipeline go on when their parent is started again, and so does what they have registered.
+    await refuse_abandoned(work, model, own=not trainer.pipeline)
     keys = await produced(work, trainer.data_sets)
     inputs = TaskInputs(mlflow=work.registry.uri, data_set_keys=keys)
-    version = await attempts(lambda number: _train(work, model, trainer, inputs, number), trainer.retries)
+    if trainer.pipeline:
+        version = await _trained(work, model, trainer, inputs, 1)
+    else:
+        version = await attempts(lambda number: _train(work, model, trainer, inputs, number), trainer.retries)
     await tag_this_run(work.version_tag(model, version.number))
     if deployed():
         # The training's resources are given back now; a delivery may wait for hours.
@@ -72,34 +79,57 @@ async def train_model(
 @task(name="train", task_run_name="{trainer.name}, attempt {attempt}", cache_policy=NO_CACHE)
 @refusing
 async def _train(work: Work, model: str, trainer: Task, inputs: TaskInputs, attempt: int) -> Version:
-    """Run the training once; its runs and versions count only if the command ends well."""
+    """See `_trained`."""
+    return await _trained(work, model, trainer, inputs, attempt)
+
+
+async def _trained(work: Work, model: str, trainer: Task, inputs: TaskInputs, attempt: int) -> Version:
+    """Run the training once; its runs and versions count only if the command, or every step, ends well."""
     marks = TaskRun(
         id=str(flow_run.id),
         attempt=attempt,
         holder=work.holder,
-        newest_before=await asyncio.to_thread(work.registry.newest_number, model),
+        newest_before=await _newest_before(work, model, trainer),
     )
     marked = TaskInputs(
         mlflow=inputs.mlflow,
         extra={"MLFLOW_RUN_CONTEXT": json.dumps(marks.context)},
         data_set_keys=inputs.data_set_keys,
     )
+    name = f"{trainer.name}-{flow_run.id}-{attempt}"
     try:
-        kept = await stoppable(
-            execute_task,
-            work.project,
-            trainer,
-            marked,
-            home=work.home,
-            store=work.store,
-            name=f"{trainer.name}-{flow_run.id}-{attempt}",
-            on_line=to_run_log(),
-        )
+        if trainer.pipeline:
+            kept = await run_pipeline(work, trainer, marked, name=name)
+        else:
+            kept = await stoppable(
+                execute_task,
+                work.project,
+                trainer,
+                marked,
+                home=work.home,
+                store=work.store,
+                name=name,
+                on_line=to_run_log(),
+            )
     except Refused as refused:
         await asyncio.to_thread(_refuse, work, model, marks, refused)
         raise
     await show_artifacts(trainer.name, kept)
     return await asyncio.to_thread(_candidate, work, model, marks)
+
+
+async def _newest_before(work: Work, model: str, trainer: Task) -> int:
+    """The highest version number of the model before the training began.
+
+    A pipeline whose parent is started again goes on: it is noted as a tag of the run.
+    """
+    noted = [tag.removeprefix(_BEFORE) for tag in flow_run.tags if tag.startswith(_BEFORE)]
+    if trainer.pipeline and noted:
+        return int(noted[0])
+    newest = await asyncio.to_thread(work.registry.newest_number, model)
+    if trainer.pipeline and deployed():
+        await tag_this_run(f"{_BEFORE}{newest}")
+    return newest
 
 
 def _refuse(work: Work, model: str, marks: TaskRun, refused: Refused) -> None:

@@ -55,8 +55,13 @@ def command(path: Path, name: str | None, json_wanted: bool) -> None:
 
 
 def _chosen(path: Path, project: Project, deployments: Sequence[Deployment], name: str) -> list[Deployment]:
-    """Those of the name, and those that run the task of that name."""
+    """Those of the name, and those that run the task of that name or its steps."""
+    from ame.spec import steps_of
+
     wanted = {f"run-task/{project.name}.{name}", name}
+    if name in project.tasks:
+        steps = steps_of(project.tasks[name], project.tasks)
+        wanted |= {f"run-task/{project.name}.{step.name}" for step in steps}
     wanted |= {
         f"{flow}/{project.name}.{name}"
         for flow in ("train-model", "deliver-version", "compare-versions")

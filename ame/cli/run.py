@@ -201,8 +201,10 @@ def _names(name: str | None, models: Mapping[str, Any], tasks: Mapping[str, Any]
     if name is None:
         if models:
             return [("model", model) for model in models]
-        if len(tasks) == 1:
-            return [("task", task) for task in tasks]
+        steps = {name for task in tasks.values() for group in task.pipeline for name in group}
+        alone = [task for task in tasks if task not in steps]
+        if len(alone) == 1:
+            return [("task", alone[0])]
         raise Refused(
             Diagnosis(
                 code="AME-E706",

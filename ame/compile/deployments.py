@@ -191,7 +191,7 @@ class _Context:
         return self._deployment(
             "run-task",
             task.name,
-            f"Runs the task **{task.name}**.",
+            f"Runs the {'pipeline' if task.pipeline else 'task'} **{task.name}**.",
             facts_of_task(task, task.schedule),
             tag=f"ame-task:{self.project.name}.{task.name}",
             parameters={"task_name": task.name},
@@ -242,7 +242,8 @@ class _Context:
             description=described(sentence, facts, self.file),
             tags=("ame", f"ame-project:{project.name}", tag),
             parameters={"project": SNAPSHOT, **parameters},
-            pool=pool or pool_for(asked),
+            # A pipeline waits for its steps, which have what they ask for themselves.
+            pool=pool or (CONTROL_POOL if task and task.pipeline else pool_for(asked)),
             job_variables=self._job_variables(asked, {"project": project.name, **marks}, task),
             resources=asked,
             where=where,

@@ -34,8 +34,12 @@ def described(sentence: str, facts: Iterable[str], file: str) -> str:
 
 
 def facts_of_task(task: Task, schedule: Schedule | None = None) -> list[str]:
-    """A task's command, when it runs, what it asks for, and how often and how long it is tried."""
-    facts = [f"- command: {_code(task.executor.command)}"]
+    """A task's command or steps, when it runs, what it asks for, and how often and how long it is tried."""
+    if task.pipeline:
+        groups = (" and ".join(group) for group in task.pipeline)
+        facts = [f"- steps: {', then '.join(groups)}"]
+    else:
+        facts = [f"- command: {_code(task.executor.command)}"]
     if schedule is not None:
         facts.append(f"- schedule: {_code(schedule.cron)}, {schedule.timezone}")
     resources = said_of_resources(task.resources)

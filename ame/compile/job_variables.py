@@ -106,7 +106,8 @@ def deadline(project: Project, task: Task) -> int | None:
     """The seconds after which a pod that runs a task is ended whatever it does, or None.
 
     A task waits for the data sets that it needs and that others make, so their time counts too; one of
-    them without a `timeout` leaves all without a deadline.
+    them without a `timeout` leaves all without a deadline. A pipeline's own pod waits for its steps, which
+    have deadlines of their own.
     """
     total = 0
     for each in _with_makers(project, task):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
-from ame.spec import DataSet, Project
+from ame.spec import DataSet, Project, Task, steps_of
 
 __all__ = ["data_set_keys"]
 
@@ -13,8 +14,8 @@ __all__ = ["data_set_keys"]
 def data_set_keys(project: Project, source: str) -> dict[str, str]:
     """The store key of every data set that a task makes, by name.
 
-    A key covers the task's command, executor and variables, the files of the project, and the keys of
-    the data sets that the task reads.
+    A key covers the task's command, executor and variables, or those of its steps, the files of the project,
+    and the keys of the data sets that they read.
 
     Args:
         source: the digest of the project's files, taken once when a run starts: the files may change
@@ -26,16 +27,12 @@ def data_set_keys(project: Project, source: str) -> dict[str, str]:
     def key(data_set: DataSet) -> str:
         if data_set.name not in keys:
             task = project.tasks[str(data_set.task)]
-            inputs = [key(made[name]) for name in sorted(task.data_sets) if name in made]
-            parts = [
-                source,
-                task.executor.kind,
-                task.executor.command,
-                task.executor.python_version,
-                sorted(task.env.items()),
-                inputs,
-                data_set.path,
-            ]
+            needed = {name for each in (task, *steps_of(task, project.tasks)) for name in each.data_sets}
+            inputs = [key(made[name]) for name in sorted(needed & made.keys())]
+            parts = [source, *_recipe(task), inputs, data_set.path]
+            steps = steps_of(task, project.tasks)
+            if steps:
+                parts += [task.pipeline, [[step.name, step.pipeline, *_recipe(step)] for step in steps]]
             digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
             keys[data_set.name] = f"data-sets/{data_set.name}/{digest[:20]}"
         return keys[data_set.name]
@@ -43,3 +40,8 @@ def data_set_keys(project: Project, source: str) -> dict[str, str]:
     for data_set in made.values():
         key(data_set)
     return keys
+
+
+def _recipe(task: Task) -> list[Any]:
+    executor = task.executor
+    return [executor.kind, executor.command, executor.python_version, sorted(task.env.items())]

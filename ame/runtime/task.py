@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +12,15 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
 from ame.runtime.command import Ended, run_command
 from ame.runtime.environments import Environment, bare_environment, environment_from_file
+from ame.runtime.handing import Handed, place_of_step
+from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
 from ame.runtime.variables import task_variables
 from ame.runtime.workspace import refusing_file_errors, workspace
 from ame.secrets import Masker, masking_refusals, secret_values
 from ame.spec import DataSet, Project, Task
 from ame.store import Kept, SnapshotStore
 
-__all__ = ["Artifact", "TaskInputs", "execute_task"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """A file or folder that a task left and that is kept.
-
-    Attributes:
-        path: as the task names it.
-        store: the artifact store, for people to find it.
-        kept: its key, how many files it has and how large it is.
-    """
-
-    path: str
-    store: str
-    kept: Kept
+__all__ = ["TaskInputs", "execute_task"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +31,13 @@ class TaskInputs:
         mlflow: the address of the MLflow server.
         extra: variables of the step, which the task may not define itself.
         data_set_keys: store keys of the data sets that tasks make.
+        handed: of a step, where its files come from and go to; else it has the project's files.
     """
 
     mlflow: str
     extra: Mapping[str, str] = field(default_factory=dict)
     data_set_keys: Mapping[str, str] = field(default_factory=dict)
+    handed: Handed | None = None
 
 
 def execute_task(
@@ -92,10 +80,18 @@ def execute_task(
     with (
         masking_refusals(masked),
         refusing_file_errors(f"task '{task.name}' cannot read or write its files.", task.where),
-        workspace(project, home.work, name) as place,
+        (
+            place_of_step(project, home.work, name, inputs.handed, store)
+            if inputs.handed
+            else workspace(project, home.work, name)
+        ) as place,
     ):
         for needed in task.data_sets:
-            _place_data_set(project, project.data_sets[needed], inputs, store, place)
+            key = inputs.data_set_keys.get(needed)
+            if key:
+                store.restore(key, place / project.data_sets[needed].path)
+            else:
+                refuse_missing(project, project.data_sets[needed])
         environment = _environment(task, place, on_masked_line, stop)
         variables = task_variables(
             project=project.name,
@@ -119,9 +115,13 @@ def execute_task(
         )
         if ended.timed_out or ended.code:
             raise Refused(_failure(task, ended))
-        for made in makes:
-            _keep_data_set(made, task, inputs, store, place)
-        return tuple(_keep_artifact(path, task, name, store, place) for path in task.artifacts)
+
+        def keep(key: str, path: str) -> Kept | None:
+            left = place / path
+            return store.save(key, left) if left.exists() else None
+
+        keep_data_sets([(made, inputs.data_set_keys[made.name]) for made in makes], task, keep)
+        return keep_artifacts(task, name, store, keep)
 
 
 def _environment(
@@ -141,55 +141,6 @@ def _environment(
     if executor.python_version:
         return bare_environment(executor.python_version, on_line=on_line, where=where, stop=stop)
     return None
-
-
-def _place_data_set(
-    project: Project, data_set: DataSet, inputs: TaskInputs, store: SnapshotStore, place: Path
-) -> None:
-    key = inputs.data_set_keys.get(data_set.name)
-    if key:
-        store.restore(key, place / data_set.path)
-    elif not (project.folder / data_set.path).exists():
-        raise Refused(
-            Diagnosis(
-                code="AME-E205",
-                where=data_set.where,
-                what=f"data set '{data_set.name}' is not there: {data_set.path} does not exist.",
-                fix="Put the files there, or name the task that makes them.",
-            )
-        )
-
-
-def _keep_data_set(
-    data_set: DataSet, task: Task, inputs: TaskInputs, store: SnapshotStore, place: Path
-) -> None:
-    made = place / data_set.path
-    if not made.exists():
-        raise Refused(
-            Diagnosis(
-                code="AME-E206",
-                where=data_set.where,
-                what=f"task '{task.name}' ended well but left no {data_set.path}, the path of data set "
-                f"'{data_set.name}'.",
-                fix="Let the task write it there, relative to the folder that it starts in.",
-            )
-        )
-    store.save(inputs.data_set_keys[data_set.name], made)
-
-
-def _keep_artifact(path: str, task: Task, name: str, store: SnapshotStore, place: Path) -> Artifact:
-    left = place / path
-    if not left.exists():
-        raise Refused(
-            Diagnosis(
-                code="AME-E210",
-                where=task.where,
-                what=f"task '{task.name}' ended well but left no {path}, which is one of its artifacts.",
-                fix="Let the task write it there, relative to the folder that it starts in.",
-            )
-        )
-    key = posixpath.normpath(f"artifacts/{task.name}/{name}/{path}")
-    return Artifact(path=path, store=str(store), kept=store.save(key, left))
 
 
 def _failure(task: Task, ended: Ended) -> Diagnosis:

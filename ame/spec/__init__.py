@@ -15,6 +15,7 @@ from ame.spec.project import (
     Task,
     Threshold,
     Validation,
+    steps_of,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "Validation",
     "find_project_file",
     "load_project",
+    "steps_of",
 ]

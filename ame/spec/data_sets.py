@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ame.spec import words
 from ame.spec.problems import Problems, listed, shown
-from ame.spec.project import DataSet, Task
+from ame.spec.project import DataSet, Task, steps_of
 from ame.spec.reading import Reading, owner_of, read_reference, resolve, take_name
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
@@ -38,7 +38,7 @@ def refuse_cycles(problems: Problems, tasks: Mapping[str, Task], data_sets: Mapp
         if start in done:
             continue
         path = {start: None}
-        todo = [_makers(tasks[start], data_sets)]
+        todo = [_makers(tasks[start], tasks, data_sets)]
         while todo:
             for data_set, maker in todo[-1]:
                 if maker in path:
@@ -46,15 +46,18 @@ def refuse_cycles(problems: Problems, tasks: Mapping[str, Task], data_sets: Mapp
                     _report(problems, tasks, names[names.index(maker) :], data_set)
                 elif maker in tasks and maker not in done:
                     path[maker] = None
-                    todo.append(_makers(tasks[maker], data_sets))
+                    todo.append(_makers(tasks[maker], tasks, data_sets))
                     break
             else:
                 todo.pop()
                 done.add(path.popitem()[0])
 
 
-def _makers(task: Task, data_sets: Mapping[str, DataSet]) -> Iterator[tuple[str, str]]:
-    for name in task.data_sets:
+def _makers(
+    task: Task, tasks: Mapping[str, Task], data_sets: Mapping[str, DataSet]
+) -> Iterator[tuple[str, str]]:
+    """The data sets that a task and its steps need and that tasks make, with these."""
+    for name in (name for each in (task, *steps_of(task, tasks)) for name in each.data_sets):
         maker = data_sets[name].task
         if maker is not None:
             yield name, maker

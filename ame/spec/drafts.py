@@ -12,11 +12,13 @@ from typing import Any, Literal, cast
 
 from ame.diagnosis import Where
 from ame.spec import words
+from ame.spec.entries import Entry
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
-from ame.spec.problems import listed, shown
+from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import Executor, Schedule, Task
 from ame.spec.reading import Reading, Reference, resolve
 from ame.spec.resources import Said, check_gpu_product, resources_of
+from ame.spec.steps import with_steps
 
 __all__ = ["TaskDraft", "finish_tasks"]
 
@@ -34,6 +36,8 @@ class TaskDraft:
         dated: the command stands at the task itself, as in older files.
         resources: by resource.
         kubernetes: by field of a `KubernetesSection`.
+        pipeline: as it stands in the file.
+        steps: of a pipeline, the groups of tasks; known when all of them are.
     """
 
     name: str
@@ -55,6 +59,8 @@ class TaskDraft:
     artifacts: tuple[str, ...] | None = None
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     template: Reference | None = None
+    pipeline: Entry | None = None
+    steps: tuple[tuple[str, ...], ...] = ()
 
 
 def finish_tasks(reading: Reading) -> dict[str, Task]:
@@ -66,14 +72,11 @@ def finish_tasks(reading: Reading) -> dict[str, Task]:
     drafts = [*reading.tasks.values(), *reading.inline.values()]
     if reading.inline:
         drafts.sort(key=lambda draft: (draft.where.line or 0, draft.where.column or 0))
-    tasks = {}
+    complete = {}
     for draft in drafts:
-        if draft.template is not None:
-            base = _base(reading, draft)
-            tasks[draft.name] = _finish(reading, merged(flat[base], draft) if base else draft)
-        else:
-            tasks[draft.name] = _finish(reading, draft)
-    return tasks
+        base = _base(reading, draft)
+        complete[draft.name] = merged(flat[base], draft) if base else draft
+    return {name: _finish(reading, draft) for name, draft in with_steps(reading, complete).items()}
 
 
 def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
@@ -132,7 +135,9 @@ def _refuse_cycle(reading: Reading, draft: TaskDraft, names: list[str]) -> None:
 
 def _finish(reading: Reading, draft: TaskDraft) -> Task:
     problems = reading.problems
-    if draft.command is None and not draft.refused:
+    if draft.pipeline is not None:
+        _refuse_what_is_the_steps(problems, draft)
+    elif draft.command is None and not draft.refused:
         problems.add("AME-E113", draft.where, f"{draft.owner} has no command.", fix=_COMMAND_FIX)
     elif (draft.kind is None or draft.dated) and not draft.refused:
         problems.add(
@@ -150,7 +155,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
     return Task(
         name=draft.name,
         executor=Executor(
-            kind=cast(Literal["pip", "custom", "auto"], draft.kind or "auto"),
+            kind=cast(Literal["pip", "custom", "auto"], draft.kind or ("custom" if draft.steps else "auto")),
             command=draft.command or "",
             python_version=draft.python_version,
         ),
@@ -163,6 +168,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         schedule=_schedule(draft),
         artifacts=draft.artifacts or (),
         kubernetes=kubernetes_of(draft.kubernetes),
+        pipeline=draft.steps,
     )
 
 
@@ -170,6 +176,20 @@ def _schedule(draft: TaskDraft) -> Schedule | None:
     if not draft.cron:
         return None
     return Schedule(cron=draft.cron, timezone=draft.timezone or words.TRIGGERS.default("timezone"))
+
+
+def _refuse_what_is_the_steps(problems: Problems, draft: TaskDraft) -> None:
+    assert draft.pipeline is not None  # noqa: S101  # the caller has looked
+    executor = draft.kind or draft.command or draft.python_version or draft.refused
+    found = [f"'{key}'" for key, given in (("executor", executor), ("retries", draft.retries)) if given]
+    if found:
+        problems.add(
+            "AME-E129",
+            draft.pipeline.key,
+            f"{draft.owner} has {' and '.join(found)} beside 'pipeline'.",
+            why="Each step has its own command and its own `retries`: what has succeeded is not run again.",
+            fix="Write them at the steps.",
+        )
 
 
 def _data_sets(reading: Reading, draft: TaskDraft) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ame.spec.data_sets import read_data_sets, refuse_cycles
 from ame.spec.drafts import finish_tasks
 from ame.spec.models import read_models
 from ame.spec.nodes import read_document
+from ame.spec.pipelines import read_pipelines
 from ame.spec.problems import Problems
 from ame.spec.project import Project
 from ame.spec.reading import Reading
@@ -71,6 +72,7 @@ def _load(file: Path) -> Project:
     read_tasks(reading, section)
     read_data_sets(reading, section)
     models = read_models(reading, section)
+    read_pipelines(reading)
     tasks = finish_tasks(reading)
     refuse_cycles(problems, tasks, reading.data_sets)
     problems.refuse_errors()

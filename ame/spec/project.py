@@ -30,6 +30,7 @@ __all__ = [
     "Task",
     "Threshold",
     "Validation",
+    "steps_of",
 ]
 
 
@@ -117,17 +118,20 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One command with its environment and needs.
+    """One command with its environment and needs, or a pipeline of other tasks.
 
     Attributes:
         name: unique in the project; an inline task is named after its place, for example
             `arrival-delay.training`.
+        executor: with an empty command for a pipeline.
         env: variables that the command sees.
         data_sets: names of data sets of this project that stand in the workspace before the start.
         retries: how often the command is run again, in a clean workspace, after it failed.
-        timeout: seconds, or None.
+        timeout: seconds, or None; of a pipeline, from its first step's start to its last one's end.
         artifacts: files and folders in the workspace that are kept once the command has ended well.
         kubernetes: what only a pod knows; a process takes no notice of it.
+        pipeline: names of tasks, in groups that follow each other and whose tasks run at once; empty for a
+            command. What the file gives a pipeline as `resources`, `kubernetes` and `env` stands at these.
         where: where the task is defined, for diagnoses at run time.
     """
 
@@ -142,6 +146,7 @@ class Task:
     schedule: Schedule | None = None
     artifacts: tuple[str, ...] = ()
     kubernetes: KubernetesSection = field(default_factory=KubernetesSection)
+    pipeline: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +310,18 @@ class Project:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
     warnings: tuple[Diagnosis, ...] = ()
+
+
+def steps_of(task: Task, tasks: Mapping[str, Task]) -> list[Task]:
+    """The tasks that a pipeline consists of, each once, with those of pipelines in it; none for a command."""
+    found: dict[str, Task] = {}
+    todo = [task]
+    while todo:
+        for name in (name for group in todo.pop().pipeline for name in group):
+            if name not in found and name in tasks:
+                found[name] = tasks[name]
+                todo.append(tasks[name])
+    return list(found.values())
 
 
 def _is_gpu(resource: str) -> bool:

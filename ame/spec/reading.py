@@ -14,10 +14,11 @@ from ame.spec.section import Section
 from ame.spec.words import NAMED
 
 if TYPE_CHECKING:
+    from ame.diagnosis import Where
     from ame.spec.drafts import TaskDraft
     from ame.spec.project import DataSet
 
-__all__ = ["Reading", "Reference", "owner_of", "read_reference", "resolve", "take_name"]
+__all__ = ["Reading", "Reference", "Step", "owner_of", "read_reference", "resolve", "take_name"]
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class Reading:
         tasks, templates: as they stand under `tasks` and `templates`, by name.
         inline: tasks that stand where a reference could, by the name that they got.
         data_sets: by name.
+        pipelines: by the task's name, the groups of steps that follow each other; of two tasks, one of which
+            is an inline step of the other, the outer one comes first.
     """
 
     problems: Problems
@@ -37,6 +40,15 @@ class Reading:
     templates: dict[str, TaskDraft] = field(default_factory=dict)
     inline: dict[str, TaskDraft] = field(default_factory=dict)
     data_sets: dict[str, DataSet] = field(default_factory=dict)
+    pipelines: dict[str, tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
+
+
+class Step(NamedTuple):
+    """A step of a pipeline: the task that it is, and whether it is defined there or referred to."""
+
+    name: str
+    inline: bool
+    where: Where
 
 
 class Reference(NamedTuple):

@@ -19,7 +19,7 @@ from ame.spec.resources import read_resources
 from ame.spec.scalars import read_name
 from ame.spec.section import Section
 
-__all__ = ["read_task_use", "read_tasks", "read_templates"]
+__all__ = ["read_draft", "read_task_use", "read_tasks", "read_templates", "referred_task"]
 
 _ENV_FORM = "Write `env: [{key: MODE, val: fast}]`."
 
@@ -39,7 +39,7 @@ def read_tasks(reading: Reading, project: Section) -> None:
     for node in project.items("tasks"):
         section = Section(reading.problems, node, words.TASK, owner_of(node, "task"))
         name = take_name(section, reading.tasks, "task")
-        draft = _draft(reading, section, name or "")
+        draft = read_draft(reading, section, name or "")
         if name is not None:
             reading.tasks[name] = draft
 
@@ -49,7 +49,7 @@ def read_templates(reading: Reading, project: Section) -> None:
     for node in project.items("templates"):
         section = Section(reading.problems, node, words.TASK, owner_of(node, "template"))
         name = take_name(section, reading.templates, "template")
-        draft = _draft(reading, section, name or "")
+        draft = read_draft(reading, section, name or "")
         if name is not None:
             reading.templates[name] = draft
 
@@ -71,21 +71,25 @@ def read_task_use(reading: Reading, section: Section, key: str, inline_name: str
         return None
     found = [word for word, _ in mapping_entries(problems, node, f"'{key}' of {section.owner}")]
     if "taskRef" in found or "taskref" in found:
-        return _referred(
-            reading, Section(problems, node, words.REFERENCE, f"'{key}' of {section.owner}"), section
-        )
+        return referred_task(reading, node, f"'{key}' of {section.owner}", section.owner)
     inline = Section(problems, node, words.TASK, f"task '{inline_name}'")
     name = inline.text("name") or inline_name
     if name in reading.inline or name in reading.tasks:
         inline.error("AME-E115", "name", f"two tasks have the name {shown(name)}.", fix="Rename one of them.")
-    reading.inline[name] = _draft(reading, inline, name)
+    reading.inline[name] = read_draft(reading, inline, name)
     return name
 
 
-def _referred(reading: Reading, reference: Section, owner: Section) -> str | None:
-    node = reference.entries["taskRef"].value
-    target = read_reference(reading.problems, node, f"'taskRef' of {owner.owner}")
-    return resolve(reading, target, "task", owner.owner, reading.tasks) if target else None
+def referred_task(reading: Reading, node: yaml.Node, title: str, owner: str) -> str | None:
+    """The name of the task that a mapping {taskRef: ...} means.
+
+    Args:
+        title: the mapping, as diagnoses name it.
+        owner: what refers to the task.
+    """
+    reference = Section(reading.problems, node, words.REFERENCE, title)
+    target = read_reference(reading.problems, reference.entries["taskRef"].value, f"'taskRef' of {owner}")
+    return resolve(reading, target, "task", owner, reading.tasks) if target else None
 
 
 def _read_named_tasks(reading: Reading, node: yaml.MappingNode) -> None:
@@ -95,12 +99,13 @@ def _read_named_tasks(reading: Reading, node: yaml.MappingNode) -> None:
         said = section.raw("name")
         if said is not None and said != word:
             section.error("AME-E129", "name", f"{section.owner} says that its name is {shown(said)}.")
-        draft = _draft(reading, section, word)
+        draft = read_draft(reading, section, word)
         if name is not None:
             reading.tasks[name] = draft
 
 
-def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
+def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
+    """What a mapping with the keys of a task says; its `pipeline` is read once all tasks are known."""
     owner = section.owner
     said: dict[str, Any] = dict(executor_said(section))
     if not section.sound:
@@ -123,6 +128,8 @@ def _draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         said["retries"] = section.integer("retries")
     if section.given("timeout"):
         said["timeout"] = section.read("timeout")
+    if section.given("pipeline"):
+        said["pipeline"] = section.entries["pipeline"]
     if section.given("artifacts"):
         said["artifacts"] = _artifacts(section)
     return TaskDraft(

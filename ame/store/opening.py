@@ -6,9 +6,10 @@ import uuid
 from pathlib import Path
 
 from ame.local import cache_folder
+from ame.store.contents import Contents
 from ame.store.directory import Directory
 from ame.store.settings import StoreSettings
-from ame.store.snapshots import Contents, SnapshotStore
+from ame.store.snapshots import SnapshotStore
 
 __all__ = ["check_store", "open_store"]
 

@@ -10,51 +10,26 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from ame.store.directory import Directory
+from ame.store.contents import Contents, Writer
+from ame.store.directory import Directory, copy_checked
 from ame.store.files import remove_folder
 from ame.store.manifest import Entry, Manifest
 from ame.store.refusals import damaged
-from ame.store.tree import Found, contents, contents_of_files
+from ame.store.tree import Found, contents, contents_of_files, is_as_before
 
-__all__ = ["Contents", "Kept", "SnapshotStore"]
+__all__ = ["Kept", "SnapshotStore"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _BLOBS = "blobs/sha256/{}/{}"
 _NOT_KEYS = {"blobs", ".filling", ".views", "filling.lock", "results", "mlflow", "scores"}
-
-
-class Writer(Protocol):
-    """Puts contents in their places, each whole or not at all."""
-
-    def add(self, source: Path, blobs: str) -> tuple[str, int, bool]: ...
-
-    def write(self, name: str, content: bytes) -> None: ...
-
-
-class Contents(Protocol):
-    """Named contents: what a snapshot is made of."""
-
-    parallel: int
-
-    def read(self, name: str) -> bytes | None: ...
-
-    def has(self, name: str) -> bool: ...
-
-    def remove(self, name: str) -> None: ...
-
-    def writing(self) -> contextlib.AbstractContextManager[Writer]: ...
-
-    def fetch(self, name: str, destination: Path, digest: str, size: int) -> str: ...
-
-    def link(self, name: str, destination: Path, size: int) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +90,45 @@ class SnapshotStore:
         """
         return self._save(key, source.name, contents(source))
 
-    def save_files(self, key: str, folder: Path, files: Iterable[Path]) -> Kept:
+    def save_files(
+        self, key: str, folder: Path, files: Iterable[Path], *, before: Manifest | None = None
+    ) -> Kept:
         """Keep of a folder only `files`, which are files, links and empty folders below it.
+
+        Args:
+            before: what the folder held, from this store; files that are as they were are not read again.
 
         Raises:
             OSError, Refused: as `save` does.
         """
-        return self._save(key, folder.name, contents_of_files(folder, files))
+        known = {entry.path: entry for entry in before.entries} if before else {}
+        return self._save(key, folder.name, contents_of_files(folder, files), known)
 
-    def restore(self, key: str, destination: Path) -> None:
+    def save_manifest(self, key: str, manifest: Manifest) -> Kept:
+        """Keep a snapshot that is made of others of this store; a key that is held already stays as it is.
+
+        Raises:
+            Refused: AME-E842 to AME-E846 when the store cannot be used.
+        """
+        if self.holds(key):
+            return self.describe(key)
+        with self._contents.writing() as writer:
+            writer.write(_manifest(key), manifest.to_bytes())
+        return Kept(key, len(manifest.files), manifest.size)
+
+    def forget(self, key: str) -> None:
+        """Let a key hold nothing any more; the content of its files stays.
+
+        Raises:
+            Refused: AME-E842 to AME-E846 when the store cannot be used.
+        """
+        self._contents.remove(_manifest(key))
+
+    def restore(self, key: str, destination: Path, *, near: Path | None = None) -> None:
         """Copy a snapshot to `destination`, which becomes the file or folder that was saved.
+
+        Args:
+            near: a folder of this machine; files that it holds as they were saved are copied from there.
 
         Raises:
             FileNotFoundError: when the key is not held.
@@ -132,7 +136,22 @@ class SnapshotStore:
             Refused: AME-E842 to AME-E846 when the store cannot be used, AME-E847 when the snapshot is not
                 what was saved; the files that were restored by then are.
         """
-        self._lay_out(key, self._read(key), destination, linked=False)
+        self._lay_out(key, self.manifest(key), destination, near=near)
+
+    def manifest(self, key: str) -> Manifest:
+        """What a snapshot is made of.
+
+        Raises:
+            FileNotFoundError: when the key is not held.
+            Refused: AME-E842 to AME-E846 when the store cannot be used, AME-E847 when it is damaged.
+        """
+        content = self._contents.read(_manifest(key))
+        if content is None:
+            raise FileNotFoundError(f"the artifact store {self} holds no snapshot {key}")
+        try:
+            return Manifest.from_bytes(content)
+        except ValueError as error:
+            raise damaged(self, key, str(error)) from None
 
     def path(self, key: str) -> Path:
         """A file or folder with the snapshot's content and name, to be read and never written.
@@ -142,7 +161,7 @@ class SnapshotStore:
         """
         if self._cache is None:
             raise ValueError("a store in a bucket needs a cache for this")
-        manifest = self._read(key)
+        manifest = self.manifest(key)
         place = self._cache / manifest.digest
         if not place.exists():
             filling = self._cache / f".{uuid.uuid4().hex}"
@@ -163,29 +182,30 @@ class SnapshotStore:
         Raises:
             FileNotFoundError, Refused: as `restore` does.
         """
-        manifest = self._read(key)
+        manifest = self.manifest(key)
         return Kept(key, len(manifest.files), manifest.size)
 
-    def _save(self, key: str, name: str, found: Iterable[Found]) -> Kept:
+    def _save(
+        self, key: str, name: str, found: Iterable[Found], known: Mapping[str, Entry] | None = None
+    ) -> Kept:
         if self.holds(key):
             return self.describe(key)
         with self._contents.writing() as writer, _mapping(self._contents.parallel) as mapped:
-            added = mapped(lambda one: _added(writer, one), found)
+            added = mapped(lambda one: _added(writer, one, known or {}), found)
             entries = tuple(entry for entry, _ in added)
             manifest = Manifest(name or "root", entries)
             writer.write(_manifest(key), manifest.to_bytes())
         return Kept(key, len(manifest.files), manifest.size, sum(sent for _, sent in added))
 
-    def _read(self, key: str) -> Manifest:
-        content = self._contents.read(_manifest(key))
-        if content is None:
-            raise FileNotFoundError(f"the artifact store {self} holds no snapshot {key}")
-        try:
-            return Manifest.from_bytes(content)
-        except ValueError as error:
-            raise damaged(self, key, str(error)) from None
-
-    def _lay_out(self, key: str, manifest: Manifest, destination: Path, *, linked: bool) -> None:
+    def _lay_out(
+        self,
+        key: str,
+        manifest: Manifest,
+        destination: Path,
+        *,
+        linked: bool = False,
+        near: Path | None = None,
+    ) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         for entry in manifest.entries:
             place = destination / entry.path
@@ -200,6 +220,9 @@ class SnapshotStore:
             place = destination / entry.path
             name = _BLOBS.format(entry.digest[:2], entry.digest)
             if linked and self._contents.link(name, place, entry.size):
+                return ""
+            if near is not None and _copied(near / entry.path, place, entry):
+                _as_it_was(place, entry)
                 return ""
             wrong = self._contents.fetch(name, place, entry.digest, entry.size)
             if wrong:
@@ -232,7 +255,25 @@ def _mapping(threads: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]],
         pool.shutdown(cancel_futures=True)
 
 
-def _added(writer: Writer, found: Found) -> tuple[Entry, int]:
+def _copied(source: Path, place: Path, entry: Entry) -> bool:
+    """Copy a file that has the content of an entry; False, and nothing there, for one that has not."""
+    try:
+        state = source.stat()
+        if (state.st_size, state.st_mtime_ns) != (entry.size, entry.modified):
+            return False
+        with source.open("rb") as file:
+            if copy_checked(file.fileno(), place) == entry.digest:
+                return True
+    except OSError:
+        pass
+    place.unlink(missing_ok=True)
+    return False
+
+
+def _added(writer: Writer, found: Found, known: Mapping[str, Entry]) -> tuple[Entry, int]:
+    before = known.get(found.path)
+    if before is not None and found.kind == "file" and is_as_before(found, before):
+        return before, 0
     if found.kind != "file":
         return Entry(
             path=found.path, kind=found.kind, mode=found.mode, modified=found.modified, target=found.target

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from ame.store.files import leads_out
+from ame.store.manifest import Entry
 
-__all__ = ["Found", "contents", "contents_of_files"]
+__all__ = ["Found", "contents", "contents_of_files", "is_as_before"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Found:
         path: relative to it; `.` is the thing itself.
         source: where its content is read.
         mode: permission bits.
+        size: bytes of a file.
         modified: nanoseconds since the epoch.
         target: of a link.
     """
@@ -30,6 +32,7 @@ class Found:
     kind: Literal["file", "folder", "link"]
     source: Path
     mode: int = 0
+    size: int = 0
     modified: int = 0
     target: str = ""
 
@@ -69,6 +72,16 @@ def contents_of_files(folder: Path, files: Iterable[Path]) -> Iterator[Found]:
             yield from _entry(path, str(relative), root=folder, inside=())
 
 
+def is_as_before(found: Found, entry: Entry) -> bool:
+    """Whether a file has the size, mode and time of modification that it had; its content is not read."""
+    return (entry.kind, entry.size, entry.mode, entry.modified) == (
+        found.kind,
+        found.size,
+        found.mode,
+        found.modified,
+    )
+
+
 def _walk(source: Path, path: str, *, root: Path, inside: tuple[Path, ...]) -> Iterator[Found]:
     if not source.is_dir():
         yield _found(source, path, "file")
@@ -95,4 +108,6 @@ def _found(source: Path, path: str, kind: Literal["file", "folder"]) -> Found:
     if kind == "file" and not stat.S_ISREG(state.st_mode):
         raise OSError(f"{source} is neither a file nor a folder")
     mode = stat.S_IMODE(state.st_mode)
-    return Found(path=path, kind=kind, source=source, mode=mode, modified=state.st_mtime_ns)
+    return Found(
+        path=path, kind=kind, source=source, mode=mode, size=state.st_size, modified=state.st_mtime_ns
+    )

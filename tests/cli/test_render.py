@@ -78,6 +78,18 @@ def test_one_name_gives_what_runs_it(project, name, expected):
     assert [found.partition(",")[0] for found in names(rendered(project, name))] == expected
 
 
+def test_a_pipeline_gives_its_steps_too(folder):
+    steps = "pipeline: [{taskRef: t}, {executor: !pip {command: c}}]"
+    tasks = f"[{{name: t, executor: !pip {{command: c}}}}, {{name: p, {steps}}}]"
+    (folder / "ame.yml").write_text(f"name: x\ntasks: {tasks}\n")
+
+    assert names(rendered(folder, "p")) == [
+        "run-task/x.t, on ame-cpu",
+        "run-task/x.p, on ame-control",
+        "run-task/x.p.2, on ame-cpu",
+    ]
+
+
 def test_a_script_gets_one_object(project):
     told = json.loads(rendered(project, "train", "--json"))
 

@@ -282,3 +282,59 @@ def test_no_placeholder_of_a_user_reaches_prefect(variables, key, value, held):
         "is resolved when it is deployed and kept in plain text. Write the value itself; a secret is named in "
         "`envFrom`."
     )
+
+
+PIPELINE = """\
+name: p
+models:
+  - name: m
+    training: {task: {taskRef: learn}}
+    promotion: {strategy: never}
+tasks:
+  - {name: fetch, executor: !pip {command: c}, resources: {cpu: 1}}
+  - name: learn
+    resources: {nvidia.com/gpu: 1}
+    kubernetes: {priorityClassName: low}
+    pipeline:
+      - taskRef: fetch
+      - - {name: fit, executor: !pip {command: c}}
+        - {name: look, executor: !pip {command: c}, resources: {nvidia.com/gpu: 0}}
+dataSets:
+  - {name: d, path: d, task: {taskRef: learn}}
+"""
+
+
+def test_a_pipeline_waits_on_the_control_pool_and_its_steps_run_where_they_ask_to(compiled):
+    found = compiled(PIPELINE)
+
+    assert {name: each.pool for name, each in found.items()} == {
+        "train-model/p.m": "ame-control",
+        "deliver-version/p.m": "ame-control",
+        "watch-registry/p.models": "ame-control",
+        "run-task/p.fetch": "ame-cpu",
+        "run-task/p.learn": "ame-control",
+        "run-task/p.learn.fetch": "ame-gpu",
+        "run-task/p.learn.fit": "ame-gpu",
+        "run-task/p.learn.look": "ame-cpu",
+        "produce-data-set/p.d": "ame-control",
+    }
+    waits = found["run-task/p.learn"].job_variables
+    assert waits.keys() == {"env", "labels", "annotations"}
+    assert found["run-task/p.learn.fetch"].job_variables["limits"] == {"cpu": "1", "nvidia.com/gpu": "1"}
+    assert found["run-task/p.learn.look"].job_variables["priority_class_name"] == "low"
+    assert "- steps: learn.fetch, then learn.fit and learn.look\n" in found["train-model/p.m"].description
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "seconds"), [(("1h", ""), 5400), (("", "1h"), None), (("1h", "2h"), 5400)]
+)
+def test_the_deadline_of_a_pipeline_is_that_of_its_own_timeout(compiled, timeouts, seconds):
+    whole, step = (f"timeout: {each}" if each else "retries: 0" for each in timeouts)
+    text = PIPELINE.replace("    resources: {nvidia", f"    {whole}\n    resources: {{nvidia").replace(
+        "{name: fit,", f"{{name: fit, {step},"
+    )
+
+    found = compiled(text)
+
+    for name in ("train-model/p.m", "run-task/p.learn", "produce-data-set/p.d"):
+        assert found[name].job_variables.get("active_deadline_seconds") == seconds

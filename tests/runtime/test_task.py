@@ -276,6 +276,30 @@ def test_a_key_covers_what_the_task_reads(project: Make) -> None:
     assert before["b"] != after["b"]
 
 
+def test_a_key_covers_the_steps_of_a_pipeline_and_what_they_read(project: Make) -> None:
+    text = """
+    tasks:
+      - {name: fetch, executor: !custom {command: touch raw}}
+      - {name: clean, executor: !custom {command: cp raw clean}, dataSets: [raw]}
+      - {name: both, pipeline: [{taskRef: clean}, {name: more, executor: !custom {command: true}}]}
+    dataSets:
+      - {name: raw, path: raw, task: {taskRef: fetch}}
+      - {name: clean, path: clean, task: {taskRef: both}}
+    """
+
+    def key_of(text: str) -> str:
+        return data_set_keys(project(text), "source")["clean"]
+
+    before = key_of(text)
+    assert before == key_of(text)
+    for change in (("touch raw", "date > raw"), ("cp raw", "mv raw"), ("command: true", "command: date")):
+        assert key_of(text.replace(*change)) != before
+    assert (
+        key_of(text.replace("[{taskRef: clean}, {", "[[{taskRef: clean}, {").replace("true}}]", "true}}]]"))
+        != before
+    )
+
+
 def test_our_own_process_is_not_changed(project: Make, execute: Execute) -> None:
     before = dict(os.environ)
     execute(project("tasks: [{name: t, executor: !custom {command: 'true'}}]"), "t")

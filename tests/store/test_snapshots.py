@@ -234,7 +234,7 @@ def test_a_killed_writer_leaves_no_snapshot_and_the_next_one_completes(
 
 
 def blob_of(store: SnapshotStore, key: str) -> str:
-    (entry,) = store._read(key).files
+    (entry,) = store.manifest(key).files
     return f"blobs/sha256/{entry.digest[:2]}/{entry.digest}"
 
 

@@ -18,6 +18,7 @@ from ame.spec.words.tasks import (
     NAMED,
     REFERENCE,
     RESOURCES,
+    STEP,
     TASK,
     TRIGGERS,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "RESOURCES",
     "SCORING",
     "SPARK",
+    "STEP",
     "TASK",
     "THRESHOLD",
     "TOLERATION",

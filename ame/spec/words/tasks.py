@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from ame.spec.grammar import DOMAIN, Flag, Key, ListOf, OneOf, Shape, Tagged, Whole
+from ame.spec.grammar import DOMAIN, Flag, Key, ListOf, MapOf, OneOf, Shape, Tagged, Whole
 from ame.spec.words.kubernetes import KUBERNETES
 from ame.spec.words.values import (
     BYTES,
@@ -33,6 +34,7 @@ __all__ = [
     "RESOURCES",
     "SCHEDULE",
     "SOURCE",
+    "STEP",
     "STRAY_RESOURCES",
     "TARGET",
     "TASK",
@@ -158,35 +160,36 @@ TRIGGERS = Shape(
     "triggers", "When a task starts by itself.", {"schedule": SCHEDULE, "timezone": TIMEZONE_OF_SCHEDULE}
 )
 
+_TASK_KEYS = {
+    "name": Key(
+        NAME,
+        "Its name, which a task in a list must have.",
+        otherwise="its place, such as `MODEL.training`",
+    ),
+    "executor": Key(
+        EXECUTORS,
+        "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
+        "one from the project's requirements.txt, `!custom` makes none.",
+    ),
+    # Said below: its steps are tasks.
+    "pipeline": Key(TEXT),
+    "resources": Key(RESOURCES, "What the command needs."),
+    "env": Key(
+        OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
+        "Variables that the command sees, each `{key, val}`.",
+    ),
+    "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
+    "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
+    "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
+    "triggers": Key(TRIGGERS, "When the task starts by itself."),
+    "artifacts": Key(ARTIFACTS, "What is kept of the workspace."),
+    "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
+    "fromTemplate": Key(TARGET, "The template that the task builds on, by its name or as `{name, project}`."),
+}
 TASK = Shape(
     "task",
     "One command with its environment and needs; in `templates`, any part of it.",
-    {
-        "name": Key(
-            NAME,
-            "Its name, which a task in a list must have.",
-            otherwise="its place, such as `MODEL.training`",
-        ),
-        "executor": Key(
-            EXECUTORS,
-            "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
-            "one from the project's requirements.txt, `!custom` makes none.",
-        ),
-        "resources": Key(RESOURCES, "What the command needs."),
-        "env": Key(
-            OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
-            "Variables that the command sees, each `{key, val}`.",
-        ),
-        "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
-        "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
-        "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
-        "triggers": Key(TRIGGERS, "When the task starts by itself."),
-        "artifacts": Key(ARTIFACTS, "What is kept of the workspace."),
-        "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
-        "fromTemplate": Key(
-            TARGET, "The template that the task builds on, by its name or as `{name, project}`."
-        ),
-    },
+    _TASK_KEYS,
     older={"environment": "env", "templateRef": "fromTemplate"},
     dated={
         "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
@@ -194,7 +197,6 @@ TASK = Shape(
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
     withheld={
-        "pipeline": "Make each step a task, and let the later ones need a data set that the earlier make.",
         "secrets": _SECRETS,
         "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": SOURCE,
@@ -204,6 +206,18 @@ TASK = Shape(
 )
 #: Where a task or a reference to one stands.
 TASK_USE = OneOf((REFERENCE, TASK))
+STEP = replace(
+    TASK,
+    name="step",
+    about="A step of a pipeline, which is a task.",
+    older={**TASK.older, "taskname": "name"},
+)
+_STEP_USE = OneOf((REFERENCE, STEP))
+_TASK_KEYS["pipeline"] = Key(
+    OneOf((ListOf(OneOf((_STEP_USE, ListOf(_STEP_USE)))),), older=(MapOf(_STEP_USE),)),
+    "Instead of `executor`, the steps that the task consists of: tasks and references, of which those in a "
+    "nested list run at once; see [Pipelines](#pipelines).",
+)
 
 DATA_SET = Shape(
     "dataSet",

@@ -1,0 +1,110 @@
+"""What becomes of a pipeline: groups of tasks, and the tasks that its steps are."""
+
+from textwrap import dedent
+
+from ame.spec import steps_of
+
+FILE = """
+    name: x
+    tasks:
+      - name: fetch
+        executor: !custom {command: sh fetch.sh}
+        env: [{key: MODE, val: own}]
+        resources: {cpu: 4}
+        triggers: {schedule: "0 3 * * *"}
+      - name: prepare
+        pipeline:
+          - taskRef: fetch
+          - - taskRef: fetch
+            - {executor: !custom {command: left}}
+          - {name: join, executor: !custom {command: join}, timeout: 5m}
+        dataSets: [raw]
+        artifacts: {paths: [out]}
+        timeout: 2h
+        triggers: {schedule: "0 1 * * *"}
+    dataSets:
+      - {name: raw, path: raw}
+    """
+
+
+def test_groups_of_names_and_inline_steps_named_after_the_task(load):
+    project = load(dedent(FILE))
+
+    prepare = project.tasks["prepare"]
+    assert prepare.pipeline == (("fetch",), ("fetch", "prepare.3"), ("prepare.join",))
+    assert (prepare.data_sets, prepare.artifacts, prepare.timeout) == (("raw",), ("out",), 7200)
+    assert prepare.schedule is not None
+    assert prepare.executor.command == ""
+    assert list(project.tasks) == ["fetch", "prepare", "prepare.3", "prepare.join"]
+    assert project.tasks["prepare.join"].timeout == 300
+    assert [step.name for step in steps_of(prepare, project.tasks)] == ["fetch", "prepare.3", "prepare.join"]
+    assert steps_of(project.tasks["fetch"], project.tasks) == []
+
+
+def test_what_the_pipeline_gives_stands_at_its_steps_and_a_step_s_own_wins(load):
+    gives = """
+        env: [{key: MODE, val: given}, {key: MORE, val: given}]
+        resources: {cpu: 1, memory: 2G}
+        kubernetes: {priorityClassName: low, nodeSelector: {zone: a}}"""
+    text = FILE.replace("name: prepare", f"name: prepare{gives}", 1).replace(
+        "{name: join,", "{name: join, kubernetes: {nodeSelector: {disk: ssd}}, resources: {memory: 8G},"
+    )
+    tasks = load(dedent(text)).tasks
+
+    assert tasks["prepare"].pipeline == (
+        ("prepare.fetch",),
+        ("prepare.fetch", "prepare.3"),
+        ("prepare.join",),
+    )
+    assert list(tasks) == ["fetch", "prepare", "prepare.fetch", "prepare.3", "prepare.join"]
+    assert tasks["fetch"].env == {"MODE": "own"}
+    copy = tasks["prepare.fetch"]
+    assert copy.env == {"MODE": "own", "MORE": "given"}
+    assert (copy.resources.cpu, copy.resources.memory) == ("4", "2G")
+    assert (copy.executor, copy.where, copy.schedule) == (
+        tasks["fetch"].executor,
+        tasks["fetch"].where,
+        None,
+    )
+    join = tasks["prepare.join"]
+    assert (join.resources.cpu, join.resources.memory) == ("1", "8G")
+    assert join.kubernetes.node_selector == {"zone": "a", "disk": "ssd"}
+    assert join.kubernetes.priority_class_name == "low"
+    # The pipeline itself only waits for its steps.
+    assert tasks["prepare"].resources.cpu is None
+    assert tasks["prepare"].kubernetes.node_selector == {}
+
+
+def test_what_is_given_reaches_the_steps_of_a_pipeline_that_stands_inline(load):
+    text = """
+        name: x
+        tasks:
+          - name: outer
+            env: [{key: A, val: outer}, {key: B, val: outer}]
+            pipeline:
+              - name: inner
+                env: [{key: B, val: inner}]
+                pipeline:
+                  - {name: step, executor: !custom {command: c}}
+        """
+    tasks = load(dedent(text)).tasks
+
+    assert tasks["outer"].pipeline == (("outer.inner",),)
+    assert tasks["outer.inner"].pipeline == (("outer.inner.step",),)
+    assert tasks["outer.inner.step"].env == {"A": "outer", "B": "inner"}
+
+
+def test_a_template_wins_over_what_the_pipeline_gives(load):
+    text = """
+        name: x
+        templates:
+          - {name: large, resources: {memory: 64G}}
+        tasks:
+          - name: p
+            resources: {cpu: 2, memory: 1G}
+            pipeline:
+              - {name: s, fromTemplate: large, executor: !custom {command: c}}
+        """
+    resources = load(dedent(text)).tasks["p.s"].resources
+
+    assert (resources.cpu, resources.memory) == ("2", "64G")
