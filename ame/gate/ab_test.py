@@ -33,8 +33,10 @@ __all__ = ["ENGINES", "SPARK_ROWS", "run_ab_test"]
 #: Where the numbers can be computed, by name.
 ENGINES: Mapping[str, str] = {"local": "ame.gate.engines.local", "spark": "ame.gate.engines.spark"}
 
-#: With more rows than these `auto` takes Spark where it can be had: one machine then reads for minutes.
-SPARK_ROWS = 200_000_000
+#: With more rows than these `auto` takes Spark where it can be had. On two cores it is as fast as one machine
+#: at some 60 million rows, the time that a session takes to open counted; more cores only save what is above
+#: 30 million (benchmarks/spark.py).
+SPARK_ROWS = 60_000_000
 
 
 def run_ab_test(
