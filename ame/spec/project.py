@@ -27,6 +27,7 @@ __all__ = [
     "Promotion",
     "Resources",
     "Schedule",
+    "Secret",
     "Task",
     "Threshold",
     "Validation",
@@ -39,14 +40,16 @@ class Executor:
     """How a task's command gets its environment.
 
     Attributes:
-        kind: `pip` installs requirements.txt into an environment of its own; `custom` sets nothing
-            up; `auto` (an older file that gives only a command) is `pip` where the project folder
+        kind: `pip` installs requirements.txt into an environment of its own; `poetry`, `pipenv` and `uv`
+            install what the lock file of each says; `mlflow` runs the folder's MLproject; `custom` sets
+            nothing up; `auto` (an older file that gives only a command) is `pip` where the project folder
             holds a requirements.txt, else `custom`.
-        command: a shell command line, run in the workspace's root.
+        command: a shell command line, run in the workspace's root; for `mlflow` it may be empty, which is
+            `mlflow run .`.
         python_version: for example "3.11"; None takes the version that runs ame-flows.
     """
 
-    kind: Literal["pip", "custom", "auto"]
+    kind: Literal["pip", "custom", "poetry", "pipenv", "uv", "mlflow", "auto"]
     command: str
     python_version: str | None = None
 
@@ -59,6 +62,7 @@ class Resources:
         cpu, memory, storage: for example "500m", "10G", "30Gi".
         extended: extended resources by name, for example {"nvidia.com/gpu": "1"}.
         gpu_product: the kind of GPU, as the nodes are labelled, for example "NVIDIA-A100-SXM4-80GB".
+        vram: the least memory of a GPU, a quantity of bytes, for example "24Gi".
         places: where each stands in the file, by its key there.
     """
 
@@ -67,6 +71,7 @@ class Resources:
     storage: str | None = None
     extended: Mapping[str, str] = field(default_factory=dict)
     gpu_product: str | None = None
+    vram: str | None = None
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -117,6 +122,26 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A value that the command sees as an environment variable, and that stands in no file.
+
+    Attributes:
+        key: its name in the store of secrets; in a vault, the path of the secret.
+        inject_as: the environment variable.
+        where: where it stands in the file, for diagnoses at run time.
+        vault: the vault's name (the mount of HashiCorp Vault's key-value store), or None for a secret that is
+            kept as a Prefect block.
+        field: which value of a secret in a vault; None for one that has a single value.
+    """
+
+    key: str
+    inject_as: str
+    where: Where
+    vault: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One command with its environment and needs, or a pipeline of other tasks.
 
@@ -125,10 +150,12 @@ class Task:
             `arrival-delay.training`.
         executor: with an empty command for a pipeline.
         env: variables that the command sees.
+        secrets: variables whose values come from a store of secrets.
         data_sets: names of data sets of this project that stand in the workspace before the start.
         retries: how often the command is run again, in a clean workspace, after it failed.
         timeout: seconds, or None; of a pipeline, from its first step's start to its last one's end.
         artifacts: files and folders in the workspace that are kept once the command has ended well.
+        save_changed: whether every file that the command made or changed is kept too.
         kubernetes: what only a pod knows; a process takes no notice of it.
         pipeline: names of tasks, in groups that follow each other and whose tasks run at once; empty for a
             command. What the file gives a pipeline as `resources`, `kubernetes` and `env` stands at these.
@@ -140,11 +167,13 @@ class Task:
     where: Where
     resources: Resources = field(default_factory=Resources)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
     data_sets: tuple[str, ...] = ()
     retries: int = 0
     timeout: float | None = None
     schedule: Schedule | None = None
     artifacts: tuple[str, ...] = ()
+    save_changed: bool = False
     kubernetes: KubernetesSection = field(default_factory=KubernetesSection)
     pipeline: tuple[tuple[str, ...], ...] = ()
 
@@ -279,6 +308,7 @@ class Model:
     Attributes:
         name: also the MLflow registered model's name.
         training: name of the training task, or None when versions come from elsewhere.
+        on_change: whether a training also starts when the project was deployed with changed files.
         delivery: `every` version is delivered, or a newer one supersedes those that still wait (`latest`).
     """
 
@@ -287,6 +317,7 @@ class Model:
     promotion: Promotion
     training: str | None = None
     schedule: Schedule | None = None
+    on_change: bool = False
     validation: Validation | None = None
     ab_test: AbTestSection | None = None
     delivery: Literal["every", "latest"] = "every"
@@ -300,6 +331,7 @@ class Project:
     Attributes:
         folder: the folder that holds the file; the source of every task.
         models, tasks, data_sets: by name, in the file's order; `tasks` holds inline tasks too.
+        enable_triggers: whether schedules are active once they are deployed.
         warnings: what was read and is worth saying, for example a key of an older release.
     """
 
@@ -309,6 +341,7 @@ class Project:
     models: Mapping[str, Model] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
+    enable_triggers: bool = True
     warnings: tuple[Diagnosis, ...] = ()
 
 
