@@ -263,18 +263,11 @@ def bucket(s3: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> str:
     return made
 
 
-def test_tasks_that_fail_once_change_no_number_also_on_a_bucket(
-    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a process of its own: tasks have its environment, and on its master they are tried again."""
-    folder, marks = written(scores(n=9000), tmp_path / "scores", files=3, groups=1000), tmp_path / "marks"
+def flaky(data: str, marks: Path, master: str) -> dict[str, Any]:
+    """The result of a test whose tasks fail, in a process of its own: tasks have its environment."""
     marks.mkdir()
-    place = place_of(f"{bucket}/holdout")
-    for file in folder.iterdir():
-        with place.system().open_output_stream(place.below(file.name)) as stream:
-            stream.write(file.read_bytes())
     done = subprocess.run(
-        [sys.executable, "-m", "tests.spark.flaky", f"{bucket}/holdout", str(marks)],
+        [sys.executable, "-m", "tests.spark.flaky", data, str(marks), master],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -283,12 +276,41 @@ def test_tasks_that_fail_once_change_no_number_also_on_a_bucket(
         timeout=400,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    # Two readings, each of four pieces that failed once.
+    assert len([mark for mark in marks.iterdir() if mark.name[-1].isdigit()]) == 8
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
+
+def equals_the_local_engine(found: dict[str, Any], data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local.measure, "__kwdefaults__", {**local.measure.__kwdefaults__, "exact_rows": 0})
-    wanted = json.loads(json.dumps(run_ab_test(config(), f"{bucket}/holdout", engine="local").to_json()))
-    assert len(list(marks.iterdir())) == 4
+    wanted = json.loads(json.dumps(run_ab_test(config(), data, engine="local").to_json()))
     assert (wanted.pop("engine"), found.pop("engine")) == ("local binned", "spark binned")
     assert_equal(found, wanted)
+
+
+def test_tasks_that_fail_once_change_no_number_also_on_a_bucket(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(scores(n=9000), tmp_path / "scores", files=3, groups=1000)
+    place = place_of(f"{bucket}/holdout")
+    for file in folder.iterdir():
+        with place.system().open_output_stream(place.below(file.name)) as stream:
+            stream.write(file.read_bytes())
+    found = flaky(f"{bucket}/holdout", tmp_path / "marks", "local[2,5]")
+
+    equals_the_local_engine(found, f"{bucket}/holdout", monkeypatch)
     with pytest.raises(Refused, match="There is no such file or folder"):
         run_ab_test(config(), f"{bucket}/nothing", engine="spark")
+
+
+def test_an_executor_that_dies_in_each_reading_changes_no_number(
+    tmp_path: Path, standalone: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(scores(n=9000), tmp_path / "scores", files=3, groups=1000)
+    marks = tmp_path / "marks"
+    found = flaky(str(folder), marks, standalone(2).master)
+
+    assert [(marks / f"{reading} 1").read_text() for reading in ("first", "second")] == [
+        "an executor died"
+    ] * 2
+    equals_the_local_engine(found, str(folder), monkeypatch)
