@@ -20,6 +20,9 @@ __all__ = ["tracked"]
 _EVERY = 1.0
 """Seconds between two looks at the status tracker."""
 
+_PATIENCE = 30.0
+"""Seconds without a running task after which that is said: a cluster may have no room for an executor."""
+
 _ENDING = 10.0
 """Seconds that jobs have for ending after their cancellation."""
 
@@ -36,7 +39,8 @@ def tracked(
     The action has to start in the thread of the block. `progress(words, share)` is called here at the start
     and at the end, and in between from another thread, which has the context variables of this one. The share
     goes by finished tasks from `first` to `last`, both between 0 and 1, and never falls. It is meant for one
-    action: with several in a block the share stands at `last` once the first of them is done.
+    action: with several in a block the share stands at `last` once the first of them is done. While tasks
+    wait and none runs for half a minute, the words say so.
 
     Any exception, also KeyboardInterrupt, SystemExit and a CancelledError, cancels the jobs and goes on when
     they have ended, for which they have ten seconds. When `progress` itself raises, in whatever thread, or
@@ -79,6 +83,7 @@ class _Watch:
         self._progress = progress
         self._first, self._last = first, last
         self._shown = first
+        self._ran = time.monotonic()
         self._group = f"ame-{uuid.uuid4().hex}"
         self._over = threading.Event()
         self._cancel = False
@@ -129,23 +134,33 @@ class _Watch:
             self._cancel_jobs()
 
     def _show(self) -> None:
-        done, tasks = self._tasks()
+        done, running, tasks = self._tasks()
         if not tasks:
             return
+        now = time.monotonic()
+        if running or done == tasks:
+            self._ran = now
+        waits = now - self._ran >= _PATIENCE
+        words = (
+            f"{self._words} (the cluster runs none of its tasks, it may have no room)"
+            if waits
+            else self._words
+        )
         share = self._first + (self._last - self._first) * min(1.0, done / tasks)
         self._shown = max(self._shown, share)
-        self._progress(self._words, self._shown)
+        self._progress(words, self._shown)
 
-    def _tasks(self) -> tuple[int, int]:
-        """Finished and all tasks of the group's jobs."""
+    def _tasks(self) -> tuple[int, int, int]:
+        """Finished, running and all tasks of the group's jobs."""
         tracker = self._context.statusTracker()
-        done = tasks = 0
+        done = running = tasks = 0
         for job in tracker.getJobIdsForGroup(self._group):
             for stage in getattr(tracker.getJobInfo(job), "stageIds", ()):
                 if (info := tracker.getStageInfo(stage)) is not None:
                     done += info.numCompletedTasks
+                    running += info.numActiveTasks
                     tasks += info.numTasks
-        return done, tasks
+        return done, running, tasks
 
     def _cancel_jobs(self) -> None:
         deadline = time.monotonic() + _ENDING

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ame.spark import tracked
+from ame.spark import progress, tracked
 
 
 def slow(spark: Any, tasks: int, seconds: float) -> Callable[[], Any]:
@@ -54,6 +54,20 @@ def test_progress_goes_by_finished_tasks_under_the_callers_context(spark: Any) -
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.2, 0.6)
     assert any(0.2 < share < 0.6 for share in shares)
+
+
+def test_tasks_that_nobody_takes_are_told(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_PATIENCE", 1.5)
+    others = threading.Thread(target=slow(spark, 2, 6.0))
+    others.start()
+    wait_for_job(spark)
+    told: list[str] = []
+    with tracked(spark, "counting", lambda words, _: told.append(words), 0, 1):
+        slow(spark, 4, 2.0)()
+    others.join()
+    waits = "counting (the cluster runs none of its tasks, it may have no room)"
+    assert waits in told
+    assert "counting" in told[told.index(waits) :]
 
 
 @pytest.mark.parametrize("leaves", [KeyboardInterrupt, SystemExit])
