@@ -14,16 +14,15 @@ import pyarrow.csv as pcsv
 import pyarrow.dataset as ds
 from pyarrow.fs import FileSystem
 
-from ame.places import format_of
+from ame.places import AS_IT_COMES, format_of
 
 __all__ = ["FORMATS", "common_format", "dataset_of", "whole_schema"]
 
 FORMATS: dict[str, ds.FileFormat] = {
-    # Buffering ahead, the default, keeps what was read until the file's end.
+    # Buffering ahead, the default, keeps what was read until the file's end; and buffers of 8 KiB, the other
+    # default, are that many requests to a bucket.
     "parquet": ds.ParquetFileFormat(
-        default_fragment_scan_options=ds.ParquetFragmentScanOptions(
-            pre_buffer=False, use_buffered_stream=True
-        )
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(use_buffered_stream=True, **AS_IT_COMES)
     ),
     # As pandas.read_csv, which the training most likely used, would tell: empty texts are missing values.
     # Types are guessed from a file's first 16 MiB.
