@@ -101,7 +101,7 @@ def _held(of: Type) -> Iterator[tuple[str, Shape]]:
             for kind in of.kinds:
                 yield from _held(kind)
         case Tagged():
-            yield "", of.shape
+            yield from (("", shape) for shape in of.shapes)
 
 
 def _otherwise(key: Key) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.entries import Entry
+from ame.spec.executors import executor_form
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import Executor, Schedule, Task
@@ -21,8 +22,6 @@ from ame.spec.resources import Said, check_gpu_product, resources_of
 from ame.spec.steps import with_steps
 
 __all__ = ["TaskDraft", "finish_tasks"]
-
-_COMMAND_FIX = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +136,16 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
     problems = reading.problems
     if draft.pipeline is not None:
         _refuse_what_is_the_steps(problems, draft)
-    elif draft.command is None and not draft.refused:
-        problems.add("AME-E113", draft.where, f"{draft.owner} has no command.", fix=_COMMAND_FIX)
+    elif draft.command is None and draft.kind != "mlflow" and not draft.refused:
+        what = f"{draft.owner} has no command."
+        problems.add("AME-E113", draft.where, what, fix=executor_form(draft.kind))
     elif (draft.kind is None or draft.dated) and not draft.refused:
         problems.add(
             "AME-W102",
             draft.command_where or draft.where,
             f"{draft.owner} gives its command in an older form.",
             why="" if draft.kind else "With a requirements.txt it is run as by `!pip`, else as by `!custom`.",
-            fix=_COMMAND_FIX,
+            fix=executor_form(draft.kind),
         )
     if draft.timezone and not draft.cron:
         what = f"{draft.owner} has a time zone and no schedule."
@@ -155,7 +155,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
     return Task(
         name=draft.name,
         executor=Executor(
-            kind=cast(Literal["pip", "custom", "auto"], draft.kind or ("custom" if draft.steps else "auto")),
+            kind=cast(Any, draft.kind or ("custom" if draft.steps else "auto")),
             command=draft.command or "",
             python_version=draft.python_version,
         ),

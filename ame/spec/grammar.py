@@ -79,14 +79,20 @@ class OneOf:
 class Tagged:
     """A mapping whose tag says its kind: `!pip {...}`, which `{pip: {...}}` says too.
 
+    A tag is known in any capitals; other ones than those here are an older spelling.
+
     Attributes:
-        withheld: kinds of the language that this release does not carry out, each with what can be done
-            instead.
+        kinds: what stands behind each tag.
+        older: older tags in small letters, each with the one that is meant.
     """
 
-    shape: Shape
-    kinds: tuple[str, ...]
-    withheld: Mapping[str, str]
+    kinds: Mapping[str, Shape]
+    older: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What stands behind the tags, each shape once."""
+        return tuple({shape.name: shape for shape in self.kinds.values()}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,6 @@ def _parts(of: Type) -> Iterator[Type]:
         case OneOf():
             yield from (*of.kinds, *of.older)
         case Tagged():
-            yield of.shape
+            yield from of.shapes
         case Shape():
             yield from (key.type for key in (*of.keys.values(), *of.dated.values()))

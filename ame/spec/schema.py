@@ -154,7 +154,7 @@ def _type(of: Type, *, nullable: bool = False) -> Schema:
             older = (_deprecated(_type(kind), "An older form.") for kind in of.older)
             schema = _any([*map(_type, of.kinds), *older], nullable=nullable)
         case Tagged():
-            schema = _any([_type(of.shape), _tagged(of)], nullable=nullable)
+            schema = _any([*map(_type, of.shapes), _tagged(of)], nullable=nullable)
         case Anything():
             schema = {"type": _types("object", "array", "string", "number", "boolean", nullable=nullable)}
         case Shape():
@@ -226,7 +226,11 @@ def _tagged(of: Tagged) -> Schema:
     """`{pip: {...}}`, which says in plain YAML what the tag says."""
     return {
         "type": "object",
-        "properties": {kind: _type(of.shape, nullable=True) for kind in of.kinds},
+        "properties": {kind: _type(shape, nullable=True) for kind, shape in of.kinds.items()},
+        "patternProperties": {
+            _whole(any_case(word)): _type(of.kinds[kind], nullable=True)
+            for word, kind in (*zip(of.kinds, of.kinds, strict=True), *of.older.items())
+        },
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,

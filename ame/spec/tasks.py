@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
+from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.drafts import TaskDraft
 from ame.spec.entries import mapping_entries, wrong_kind
-from ame.spec.executors import executor_said
+from ame.spec.executors import executor_said, image_said
 from ame.spec.kubernetes import read_kubernetes
 from ame.spec.nodes import is_null
 from ame.spec.problems import shown
@@ -108,6 +109,7 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     """What a mapping with the keys of a task says; its `pipeline` is read once all tasks are known."""
     owner = section.owner
     said: dict[str, Any] = dict(executor_said(section))
+    said["kubernetes"] = _with_image(section, read_kubernetes(section), said.pop("image", None))
     if not section.sound:
         said["refused"] = True
     if section.given("projectid"):
@@ -137,9 +139,24 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         owner=owner,
         where=section.where(),
         resources=read_resources(section),
-        kubernetes=read_kubernetes(section),
         **said,
     )
+
+
+def _with_image(
+    section: Section, kubernetes: dict[str, Any], of_executor: tuple[str, Where] | None
+) -> dict[str, Any]:
+    """What `kubernetes` says, with the image that older files name at the executor or at the task."""
+    for older in (of_executor, image_said(section)):
+        if older is None:
+            continue
+        image, where = older
+        if "image" in kubernetes:
+            what = f"{section.owner} names its image in two places."
+            section.problems.add("AME-E110", where, what, fix="Keep `kubernetes: {image: ...}`.")
+        places = {**kubernetes.get("places", {}), "image": where}
+        kubernetes = {**kubernetes, "image": image, "places": places}
+    return kubernetes
 
 
 def _artifacts(section: Section) -> tuple[str, ...]:

@@ -16,9 +16,11 @@ from ame.spec.words.values import (
     DURATION,
     ENV_NAME,
     GPU_PRODUCT,
+    IMAGE,
     NAME,
     PATH,
     PYTHON_VERSION,
+    TASK_TYPE,
     TEXT,
     TIMEZONE,
 )
@@ -46,7 +48,6 @@ __all__ = [
 #: What can be done instead of naming a source.
 SOURCE = "Tasks run from the folder that the file is in; leave it out."
 _SECRETS = "Set the variable in the environment that `ame run` is started in."
-_TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 NAMED = Shape(
     "named",
@@ -65,6 +66,7 @@ REFERENCE = Shape(
     older={"taskref": "taskRef"},
 )
 
+_IMAGE = Key(IMAGE, "The container's image; write `kubernetes: {image: ...}`.")
 EXECUTOR = Shape(
     "executor",
     "The command of a task and the Python that it runs with.",
@@ -72,7 +74,7 @@ EXECUTOR = Shape(
         "command": Key(
             COMMAND,
             "A shell command line, run in a copy of the project's folder. A task must have one, of its own "
-            "or from its template.",
+            "or from its template; only `!mlflow` does without, which then is `mlflow run .`.",
         ),
         "pythonVersion": Key(
             PYTHON_VERSION,
@@ -80,19 +82,9 @@ EXECUTOR = Shape(
             otherwise="the version that runs ame-flows",
         ),
     },
-    withheld={"image": "The image is chosen by the work pool, for every task of it."},
+    dated={"image": _IMAGE},
 )
-EXECUTORS = Tagged(
-    EXECUTOR,
-    ("pip", "custom"),
-    withheld={
-        "poetry": "Export the lock with `poetry export -o requirements.txt` and write `!pip`.",
-        "pipenv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
-        "pipEnv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
-        "mlflow": "Write `!pip` with the command of the MLproject's entry point.",
-        "uv": "Export the lock with `uv export -o requirements.txt` and write `!pip`.",
-    },
-)
+EXECUTORS = Tagged(dict.fromkeys(("pip", "poetry", "pipenv", "uv", "mlflow", "custom"), EXECUTOR))
 
 _POOLS = "the work pool's"
 RESOURCES = Shape(
@@ -168,8 +160,7 @@ _TASK_KEYS = {
     ),
     "executor": Key(
         EXECUTORS,
-        "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
-        "one from the project's requirements.txt, `!custom` makes none.",
+        "The command, and how it gets its environment, such as `!pip {command: python train.py}`.",
     ),
     # Said below: its steps are tasks.
     "pipeline": Key(TEXT),
@@ -186,6 +177,7 @@ _TASK_KEYS = {
     "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
     "fromTemplate": Key(TARGET, "The template that the task builds on, by its name or as `{name, project}`."),
 }
+_TASK_TYPE = Key(TASK_TYPE, "The kind of the executor; write `executor: !mlflow`, `!pipenv` or `!poetry`.")
 TASK = Shape(
     "task",
     "One command with its environment and needs; in `templates`, any part of it.",
@@ -194,14 +186,15 @@ TASK = Shape(
     dated={
         "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
         "command": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
+        "taskType": _TASK_TYPE,
+        "task_type": _TASK_TYPE,
+        "image": _IMAGE,
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
     withheld={
         "secrets": _SECRETS,
         "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": SOURCE,
-        "taskType": _TASK_TYPE,
-        "task_type": _TASK_TYPE,
     },
 )
 #: Where a task or a reference to one stands.

@@ -45,6 +45,7 @@ __all__ = [
     "PYTHON_VERSION",
     "ROWS_PATH",
     "TABLE",
+    "TASK_TYPE",
     "TEXT",
     "TIMEZONE",
     "URI",
@@ -63,6 +64,9 @@ NAME = Scalar(scalars.read_name, scalars.NAME.pattern, Number(), boolean=True)
 COMMAND = Scalar(scalars.read_command, _SOMETHING, Number(), boolean=True)
 # 3.10 without quotes is 3.1 to whoever reads YAML by its own types.
 PYTHON_VERSION = Scalar(scalars.read_python_version, scalars.PYTHON.pattern, Number(least=3, below=4))
+TASK_TYPE = Scalar(
+    scalars.read_task_type, "|".join(["[0-2]", *map(any_case, scalars.TASK_TYPES)]), Whole(0, 2)
+)
 DURATION = Scalar(scalars.read_duration, rf"(?=.*[1-9]){scalars.DURATION.pattern}")
 PATH = Scalar(scalars.read_path, _RELATIVE, Number(), boolean=True)
 IMAGE = Scalar(scalars.read_image, r"\S+", Number(), boolean=True)

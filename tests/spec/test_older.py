@@ -1,0 +1,63 @@
+"""An older form says what today's form says: both give the same project."""
+
+from dataclasses import asdict
+
+import pytest
+
+WHERE_IT_STANDS = {"where", "places", "warnings", "folder", "file"}
+
+
+def meaning(value: object) -> object:
+    """A project as plain data, without where each thing stands in the file."""
+    if isinstance(value, dict):
+        return {key: meaning(each) for key, each in value.items() if key not in WHERE_IT_STANDS}
+    return [meaning(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def of_a_task(text: str) -> str:
+    return f"name: x\ntasks: [{{name: a, {text}}}]\n"
+
+
+EXECUTORS = [
+    ("executor: !pipEnv {command: c}", "executor: !pipenv {command: c}"),
+    ("executor: {pipEnv: {command: c}}", "executor: !pipenv {command: c}"),
+    ("runcommand: c, taskType: Pipenv", "executor: !pipenv {command: c}"),
+    ("command: c, taskType: PipEnv", "executor: !pipenv {command: c}"),
+    ("runcommand: c, task_type: 0", "executor: !pipenv {command: c}"),
+    ("runcommand: c, taskType: 1", "executor: !mlflow {command: c}"),
+    ("taskType: Mlflow", "executor: !mlflow "),
+    ("runcommand: c, task_type: '2'", "executor: !poetry {command: c}"),
+    ("executor: !MLFlow {}", "executor: !mlflow {}"),
+    ("executor: {mlflow: {}}", "executor: !mlflow {}"),
+    (
+        "executor: !pip {command: c, image: i}",
+        "executor: !pip {command: c}, kubernetes: {image: i}",
+    ),
+    (
+        "executor: !pip {command: c}, image: i, kubernetes: {labels: {a: b}}",
+        "executor: !pip {command: c}, kubernetes: {image: i, labels: {a: b}}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("older", "today"), [*EXECUTORS])
+def test_a_task_in_an_older_form_is_todays_task(load, older, today):
+    project = load(of_a_task(older))
+    expected = load(of_a_task(today))
+
+    assert meaning(asdict(project)) == meaning(asdict(expected))
+    assert expected.warnings == ()
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.8", "3.9", "3.10", "3.11", "3.12.3", "3.20"])
+def test_a_version_of_python_loses_no_zero(load, version):
+    task = load(of_a_task(f"executor: !uv {{command: c, pythonVersion: {version}}}")).tasks["a"]
+
+    assert task.executor.python_version == version
+
+
+@pytest.mark.parametrize("kind", ["pip", "poetry", "pipenv", "uv", "mlflow", "custom"])
+def test_a_tag_is_the_executors_kind(load, kind):
+    task = load(of_a_task(f"executor: !{kind} {{command: c}}")).tasks["a"]
+
+    assert (task.executor.kind, task.executor.command) == (kind, "c")
