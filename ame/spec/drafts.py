@@ -16,9 +16,10 @@ from ame.spec.entries import Entry
 from ame.spec.executors import executor_form
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import Problems, listed, shown
-from ame.spec.project import Executor, Schedule, Task
+from ame.spec.project import Executor, Schedule, Secret, Task
 from ame.spec.reading import Reading, Reference, resolve
 from ame.spec.resources import Said, check_gpu_product, resources_of
+from ame.spec.secrets import refuse_shared_variables
 from ame.spec.steps import with_steps
 
 __all__ = ["TaskDraft", "finish_tasks"]
@@ -50,6 +51,7 @@ class TaskDraft:
     python_version: str | None = None
     resources: Mapping[str, Said] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] | None = None
     data_sets: tuple[Reference, ...] | None = None
     retries: int | None = None
     timeout: float | None = None
@@ -92,6 +94,7 @@ def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
         python_version=own.python_version or executor.python_version,
         resources={**base.resources, **own.resources},
         env={**base.env, **own.env},
+        secrets=base.secrets if own.secrets is None else own.secrets,
         data_sets=base.data_sets if own.data_sets is None else own.data_sets,
         retries=base.retries if own.retries is None else own.retries,
         timeout=base.timeout if own.timeout is None else own.timeout,
@@ -152,6 +155,8 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
     resources = resources_of(draft.resources)
     check_gpu_product(problems, draft.owner, resources)
+    secrets = draft.secrets or ()
+    refuse_shared_variables(problems, draft.owner, secrets, draft.env)
     return Task(
         name=draft.name,
         executor=Executor(
@@ -162,6 +167,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         where=draft.where,
         resources=resources,
         env=draft.env,
+        secrets=secrets,
         data_sets=_data_sets(reading, draft),
         retries=words.TASK.default("retries") if draft.retries is None else draft.retries,
         timeout=draft.timeout,

@@ -63,18 +63,12 @@ def image_said(section: Section) -> tuple[str, Where] | None:
 
 
 def _executor(section: Section) -> Iterator[tuple[str, object]]:
-    found = read_tagged(
-        section.problems,
-        section.entries["executor"].value,
-        words.EXECUTORS,
-        "executor",
-        section.owner,
-        _EXECUTOR_FORM,
-    )
+    title, node = f"the executor of {section.owner}", section.entries["executor"].value
+    found = read_tagged(section.problems, node, words.EXECUTORS, title, _EXECUTOR_FORM)
     if found is None:
         yield "refused", True
         return
-    executor = Section(section.problems, found.node, words.EXECUTOR, f"the executor of {section.owner}")
+    executor = Section(section.problems, found.node, words.EXECUTOR, title)
     command = executor.text("command")
     yield "kind", found.kind
     yield "command", command

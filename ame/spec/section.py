@@ -208,6 +208,19 @@ class Section:
         wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list")
         return []
 
+    def items_or_one(self, key: str, form: str) -> list[yaml.Node]:
+        """The entries of a list, or, with a warning, the one that stands there as in older files.
+
+        Args:
+            form: how an entry of the list is written.
+        """
+        entry = self.entries.get(key)
+        if entry is None or is_null(entry.value) or isinstance(entry.value, yaml.SequenceNode):
+            return self.items(key)
+        what = f"'{key}' of {self.owner} is no list, which is an older form."
+        self.error("AME-W102", key, what, fix=f"Write a list: `{form}`.")
+        return [entry.value]
+
     def texts(self, key: str) -> list[tuple[str, yaml.Node]]:
         """The entries of a list of texts, none of them twice, as its key reads them."""
         found: dict[str, yaml.Node] = {}

@@ -21,27 +21,23 @@ class Labelled(NamedTuple):
     node: yaml.Node
 
 
-def read_tagged(
-    problems: Problems, node: yaml.Node, tags: Tagged, noun: str, owner: str, form: str
-) -> Labelled | None:
+def read_tagged(problems: Problems, node: yaml.Node, tags: Tagged, title: str, form: str) -> Labelled | None:
     """What stands at a node; None, with a problem, for what is neither tagged nor a mapping.
 
     Args:
-        noun: what it is, for diagnoses: "executor".
-        owner: whose it is, for example "task 'a'".
+        title: what it is, for diagnoses: "the executor of task 'a'".
         form: the sentence that says how to write it.
     """
     if isinstance(node, yaml.MappingNode) and not node.tag.startswith("!"):
         return _without_tag(problems, node, tags)
-    title = f"the {noun} of {owner}"
     if not node.tag.startswith("!"):
         wrong_kind(problems, node, title, "a mapping with a tag", form)
         return None
     kind = _kind(tags, node.tag[1:])
     if kind is None:
         known = [f"!{kind}" for kind in tags.kinds]
-        what = f"{owner} has the unknown {noun} {shown(node.tag)}."
-        why = f"Known {noun}s: {', '.join(known)}."
+        what = f"{title} has the unknown tag {shown(node.tag)}."
+        why = f"Known tags: {', '.join(known)}."
         problems.add("AME-E131", node, what, why, problems.near(node.tag, known))
         return None
     _tell_of_spelling(problems, node, node.tag, f"!{kind}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -18,6 +18,7 @@ from ame.spec.problems import shown
 from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
 from ame.spec.resources import read_resources
 from ame.spec.scalars import read_name
+from ame.spec.secrets import read_secrets
 from ame.spec.section import Section
 
 __all__ = ["read_draft", "read_task_use", "read_tasks", "read_templates", "referred_task"]
@@ -122,18 +123,9 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         if triggers is not None:
             said["cron"] = triggers.text("schedule")
             said["timezone"] = triggers.text("timezone")
-    if "env" in section:
-        said["env"] = dict(_env(section))
-    if section.given("dataSets"):
-        said["data_sets"] = tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
-    if section.given("retries"):
-        said["retries"] = section.integer("retries")
-    if section.given("timeout"):
-        said["timeout"] = section.read("timeout")
-    if section.given("pipeline"):
-        said["pipeline"] = section.entries["pipeline"]
-    if section.given("artifacts"):
-        said["artifacts"] = _artifacts(section)
+    for key, (field, read) in _FIELDS.items():
+        if section.given(key):
+            said[field] = read(section)
     return TaskDraft(
         name=name,
         owner=owner,
@@ -167,26 +159,30 @@ def _artifacts(section: Section) -> tuple[str, ...]:
     return tuple(path for path, _ in artifacts.texts("paths"))
 
 
-def _env(section: Section) -> Iterator[tuple[str, str]]:
+def _data_sets(section: Section) -> tuple[Reference, ...]:
+    return tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
+
+
+def _env(section: Section) -> dict[str, str]:
     entry = section.entries["env"]
     problems = section.problems
     if isinstance(entry.value, yaml.MappingNode):
         nodes = _single_env(section, entry.value)
     else:
         nodes = section.items("env")
-    seen: set[str] = set()
+    found: dict[str, str] = {}
     for node in nodes:
         variable = Section(problems, node, words.ENV_ENTRY, f"a variable of {section.owner}")
         if isinstance(node, yaml.MappingNode):
             variable.require()
         name = variable.text("key")
         value = variable.text("val")
-        if name in seen:
+        if name in found:
             what = f"{section.owner} gives the variable {shown(str(name))} twice."
             variable.error("AME-E115", "key", what)
         elif name is not None and value is not None:
-            seen.add(name)
-            yield name, value
+            found[name] = value
+    return found
 
 
 def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
@@ -196,13 +192,7 @@ def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
     if not words_ & {"key", *words.ENV_ENTRY.older}:
         wrong_kind(problems, node, f"'env' of {section.owner}", "a list of {key, val}", _ENV_FORM)
         return []
-    problems.add(
-        "AME-W102",
-        section.entries["env"].key,
-        f"'env' of {section.owner} is one mapping, which is an older form.",
-        fix="Write a list: `- {key: ..., val: ...}`.",
-    )
-    return [node]
+    return section.items_or_one("env", "- {key: ..., val: ...}")
 
 
 def _check_project(reading: Reading, section: Section) -> None:
@@ -214,3 +204,15 @@ def _check_project(reading: Reading, section: Section) -> None:
         return
     what = f"'projectid' of {section.owner} is an older form."
     section.error("AME-W102", "projectid", what, fix="Leave it out; the project's name stands at the top.")
+
+
+#: By key, the field of a `TaskDraft` that it fills and how it is read.
+_FIELDS: Mapping[str, tuple[str, Callable[[Section], Any]]] = {
+    "env": ("env", _env),
+    "secrets": ("secrets", read_secrets),
+    "dataSets": ("data_sets", _data_sets),
+    "retries": ("retries", lambda section: section.integer("retries")),
+    "timeout": ("timeout", lambda section: section.read("timeout")),
+    "pipeline": ("pipeline", lambda section: section.entries["pipeline"]),
+    "artifacts": ("artifacts", _artifacts),
+}

@@ -18,6 +18,7 @@ def of_a_task(text: str) -> str:
     return f"name: x\ntasks: [{{name: a, {text}}}]\n"
 
 
+COMMAND = "executor: !pip {command: c}"
 EXECUTORS = [
     ("executor: !pipEnv {command: c}", "executor: !pipenv {command: c}"),
     ("executor: {pipEnv: {command: c}}", "executor: !pipenv {command: c}"),
@@ -39,8 +40,28 @@ EXECUTORS = [
     ),
 ]
 
+SECRETS = [
+    (older, f"secrets: [{today}]")
+    for older, today in [
+        ("secrets: [ame: {key: k, injectAs: A}]", "!ame {key: k, injectAs: A}"),
+        ("secrets: [!AmeSecret {name: k, envkey: A}]", "!ame {key: k, injectAs: A}"),
+        ("secrets: {name: k, envkey: A}", "!ame {key: k, injectAs: A}"),
+        ("secrets: [{name: k, envkey: A}]", "!ame {key: k, injectAs: A}"),
+        ("secrets: {ame: {key: k, injectAs: A}}", "!ame {key: k, injectAs: A}"),
+        (
+            "secrets: [!VaultSecret {vaultName: v, secretKey: f, secretPath: p, envkey: A}]",
+            "!vault {vault: v, key: p, field: f, injectAs: A}",
+        ),
+        ("secrets: [vault: {vault: v, key: p, injectAs: A}]", "!vault {vault: v, key: p, injectAs: A}"),
+        ("secrets: [{vaultName: v, secretPath: p, envkey: A}]", "!vault {vault: v, key: p, injectAs: A}"),
+    ]
+]
 
-@pytest.mark.parametrize(("older", "today"), [*EXECUTORS])
+
+@pytest.mark.parametrize(
+    ("older", "today"),
+    [*EXECUTORS, *((f"{COMMAND}, {older}", f"{COMMAND}, {today}") for older, today in SECRETS)],
+)
 def test_a_task_in_an_older_form_is_todays_task(load, older, today):
     project = load(of_a_task(older))
     expected = load(of_a_task(today))
@@ -61,3 +82,17 @@ def test_a_tag_is_the_executors_kind(load, kind):
     task = load(of_a_task(f"executor: !{kind} {{command: c}}")).tasks["a"]
 
     assert (task.executor.kind, task.executor.command) == (kind, "c")
+
+
+def test_secrets_arrive_with_where_they_are_kept(load):
+    task = load(
+        of_a_task(
+            "executor: !pip {command: c}, "
+            "secrets: [!ame {key: k, injectAs: A}, !vault {vault: v, key: a/b, field: f, injectAs: B}]"
+        )
+    ).tasks["a"]
+
+    ame, vault = task.secrets
+    assert (ame.key, ame.inject_as, ame.vault, ame.field) == ("k", "A", None, None)
+    assert (vault.key, vault.inject_as, vault.vault, vault.field) == ("a/b", "B", "v", "f")
+    assert (ame.where.line, ame.where.column) == (2, 58)

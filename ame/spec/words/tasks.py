@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ame.spec.grammar import DOMAIN, Flag, Key, ListOf, MapOf, OneOf, Shape, Tagged, Whole
 from ame.spec.words.kubernetes import KUBERNETES
+from ame.spec.words.secrets import SECRETS_KEY
 from ame.spec.words.values import (
     BYTES,
     COMMAND,
@@ -47,7 +48,6 @@ __all__ = [
 
 #: What can be done instead of naming a source.
 SOURCE = "Tasks run from the folder that the file is in; leave it out."
-_SECRETS = "Set the variable in the environment that `ame run` is started in."
 
 NAMED = Shape(
     "named",
@@ -169,6 +169,7 @@ _TASK_KEYS = {
         OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
         "Variables that the command sees, each `{key, val}`.",
     ),
+    "secrets": SECRETS_KEY,
     "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
     "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
     "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
@@ -192,7 +193,6 @@ TASK = Shape(
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
     withheld={
-        "secrets": _SECRETS,
         "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": SOURCE,
     },
