@@ -96,3 +96,40 @@ def test_secrets_arrive_with_where_they_are_kept(load):
     assert (ame.key, ame.inject_as, ame.vault, ame.field) == ("k", "A", None, None)
     assert (vault.key, vault.inject_as, vault.vault, vault.field) == ("a/b", "B", "v", "f")
     assert (ame.where.line, ame.where.column) == (2, 58)
+
+
+@pytest.mark.parametrize(
+    ("older", "today"),
+    [
+        ("training: {task: {taskRef: a}}, deployment: {auto_train: true}",
+         "training: {task: {taskRef: a}, onChange: true}, deployment: {}"),
+        ("training: {task: {taskRef: a}}, deployment: {auto_train: false}",
+         "training: {task: {taskRef: a}}, deployment: {}"),
+        ("deployment: {deploy: true, enable_tls: false}", "deployment: {enableTls: false}"),
+        ("deployment: {deploy: false, ingress_annotations: {a: b}}",
+         "deployment: {autoDeploy: false, ingressAnnotations: {a: b}}"),
+        ("type: mlflow, validationTask: {taskRef: a}", "validation: {task: {taskRef: a}}"),
+        ("validationTask: {taskref: x.a}", "validation: {task: {taskRef: a}}"),
+    ],
+)  # fmt: skip
+def test_a_model_in_an_older_form_is_todays_model(load, older, today):
+    text = "name: x\ntasks: [{{name: a, executor: !pip {{command: c}}}}]\nmodels: [{{name: m, {}}}]\n"
+
+    assert meaning(asdict(load(text.format(older)))) == meaning(asdict(load(text.format(today))))
+
+
+@pytest.mark.parametrize(
+    "sections", ["abTest: {data: {path: h.csv}, label: y}", "validation: {thresholds: {a: {min: 1}}}"]
+)
+def test_nothing_is_promoted_where_nothing_goes_live_by_itself(load, sections):
+    text = "name: x\nmodels: [{{name: m, {}, deployment: {{autoDeploy: {}}}}}]\n"
+    held, live = (load(text.format(sections, word)).models["m"].promotion for word in ("false", "true"))
+
+    assert (held.strategy, held.explicit) == ("never", False)
+    assert live.strategy in ("abTest", "always")
+
+
+def test_schedules_are_active_unless_the_project_says_no(load):
+    assert load("name: x\n").enable_triggers
+    assert load("name: x\nenableTriggers:\n").enable_triggers
+    assert not load("name: x\nenableTriggers: no\n").enable_triggers
