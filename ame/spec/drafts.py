@@ -1,7 +1,8 @@
 """A task as one place of the file says it, and the task that results with its templates.
 
 A draft holds only what is said; templates are drafts too. `merged` puts one over another: the task
-wins over its template, and `executor`, `resources`, `env`, `triggers` and `kubernetes` merge key by key.
+wins over its template, and `executor`, `resources`, `env`, `triggers`, `artifacts` and `kubernetes` merge
+key by key.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import Executor, Schedule, Secret, Task
 from ame.spec.reading import Reading, Reference, resolve
-from ame.spec.resources import Said, check_gpu_product, resources_of
+from ame.spec.resources import Said, check_gpu, resources_of
 from ame.spec.secrets import refuse_shared_variables
 from ame.spec.steps import with_steps
 
@@ -58,6 +59,7 @@ class TaskDraft:
     cron: str | None = None
     timezone: str | None = None
     artifacts: tuple[str, ...] | None = None
+    save_changed: bool | None = None
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     template: Reference | None = None
     pipeline: Entry | None = None
@@ -101,6 +103,7 @@ def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
         cron=own.cron or base.cron,
         timezone=own.timezone or base.timezone,
         artifacts=base.artifacts if own.artifacts is None else own.artifacts,
+        save_changed=base.save_changed if own.save_changed is None else own.save_changed,
         kubernetes=merged_kubernetes(base.kubernetes, own.kubernetes),
     )
 
@@ -154,7 +157,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         what = f"{draft.owner} has a time zone and no schedule."
         problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
     resources = resources_of(draft.resources)
-    check_gpu_product(problems, draft.owner, resources)
+    check_gpu(problems, draft.owner, resources)
     secrets = draft.secrets or ()
     refuse_shared_variables(problems, draft.owner, secrets, draft.env)
     return Task(
@@ -173,6 +176,7 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         timeout=draft.timeout,
         schedule=_schedule(draft),
         artifacts=draft.artifacts or (),
+        save_changed=bool(draft.save_changed),
         kubernetes=kubernetes_of(draft.kubernetes),
         pipeline=draft.steps,
     )

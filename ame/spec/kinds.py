@@ -88,13 +88,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false.
-
-    Attributes:
-        withheld: what can be done instead where this release does not carry out `true`; else empty.
-    """
-
-    withheld: str = ""
+    """True or false."""
 
     def read(self, text: str) -> bool:
         """What a text says.

@@ -17,7 +17,7 @@ from ame.spec.project import (
 )
 from ame.spec.promotion import read_promotion
 from ame.spec.reading import Reading, owner_of, take_name
-from ame.spec.resources import check_gpu_product, read_resources, resources_of
+from ame.spec.resources import check_gpu, read_resources, resources_of
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
 
@@ -139,7 +139,7 @@ def _deployment(model: Section, section: Section) -> Deployment:
     what = f"'deployment' of {model.owner} is read and checked, and serves nothing yet."
     model.error("AME-W104", "deployment", what, why="This release deploys no models.")
     resources = resources_of(read_resources(section))
-    check_gpu_product(section.problems, section.owner, resources)
+    check_gpu(section.problems, section.owner, resources)
     return Deployment(
         replicas=section.integer("replicas"),
         resources=resources,

@@ -10,7 +10,7 @@ import posixpath
 import re
 
 from ame.quantity import parse_quantity
-from ame.spec.problems import Unreadable
+from ame.spec.problems import OlderText, Unreadable
 
 __all__ = [
     "DURATION",
@@ -42,6 +42,7 @@ __all__ = [
     "read_name",
     "read_number",
     "read_object_name",
+    "read_old_bytes",
     "read_path",
     "read_python_version",
     "read_task_type",
@@ -144,6 +145,18 @@ def read_cpu(text: str) -> str:
             "AME-E118", "Cores are counted in whole thousandths above zero, such as 500m, 0.5 or 2."
         )
     return text
+
+
+def read_old_bytes(text: str) -> str:
+    """A quantity of bytes, of which AME knew `ki` too.
+
+    Raises:
+        OlderText: 10ki, which is 10Ki.
+    """
+    if text.endswith("ki"):
+        today = f"{text[:-2]}Ki"
+        raise OlderText(today, read_bytes(today))
+    return read_bytes(text)
 
 
 def read_bytes(text: str) -> str:

@@ -142,7 +142,10 @@ def _type(of: Type, *, nullable: bool = False) -> Schema:
                 **_bounds(of),
             }
         case Flag():
-            schema = _flag(of, nullable=nullable)
+            schema = {
+                "type": _types("boolean", "string", nullable=nullable),
+                **_pattern("|".join(map(any_case, TRUE + FALSE)), of.read),
+            }
         case Choice():
             schema = {"enum": [*of.words, *([None] if nullable else [])]}
         case ListOf():
@@ -160,18 +163,6 @@ def _type(of: Type, *, nullable: bool = False) -> Schema:
         case Shape():
             reference = {"$ref": f"#/$defs/{of.name}"}
             schema = _any([reference], nullable=True) if nullable else reference
-    return schema
-
-
-def _flag(of: Flag, *, nullable: bool) -> Schema:
-    said = FALSE if of.withheld else TRUE + FALSE
-    schema: Schema = {
-        "type": _types("boolean", "string", nullable=nullable),
-        **_pattern("|".join(map(any_case, said)), of.read),
-    }
-    if of.withheld:
-        schema["if"] = {"const": True}
-        schema["then"] = {"const": False, "errorMessage": f"{_LATER} {of.withheld}"}
     return schema
 
 

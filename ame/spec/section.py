@@ -14,9 +14,9 @@ import yaml
 
 from ame.diagnosis import Where
 from ame.spec.entries import Entry, is_list, mapping_entries, text_of, wrong_kind
-from ame.spec.grammar import Choice, Flag, ListOf, OneOf, Scalar, Shape, Type
+from ame.spec.grammar import Choice, ListOf, OneOf, Scalar, Shape, Type
 from ame.spec.nodes import is_null
-from ame.spec.problems import Problems, Unreadable, shown
+from ame.spec.problems import OlderText, Problems, Unreadable, shown
 
 __all__ = ["Section"]
 
@@ -137,6 +137,10 @@ class Section:
         """`reader` applied to a text, its refusal reported at the node under a name."""
         try:
             return reader(text)
+        except OlderText as older:
+            what = f"{shown(text)} is an older spelling."
+            self.problems.add("AME-W101", node, what, fix=f"Write {shown(older.today)}.")
+            return cast(T, older.value)
         except Unreadable as error:
             what = f"{name} of {self.owner} is {shown(text)}."
             self.problems.add(error.code, node, what, error.why, error.fix)
@@ -160,9 +164,6 @@ class Section:
     def boolean(self, key: str) -> bool:
         """The value of a `Flag`, or its default."""
         value = self.read(key)
-        flag = self.shape[key].type
-        if value and isinstance(flag, Flag) and flag.withheld:
-            self.withhold(self.entries[key].value, f"'{key}: true'", flag.withheld)
         return bool(self.default(key) if value is None else value)
 
     def choice(self, key: str) -> str | None:

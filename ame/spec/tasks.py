@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -14,7 +14,7 @@ from ame.spec.entries import mapping_entries, wrong_kind
 from ame.spec.executors import executor_said, image_said
 from ame.spec.kubernetes import read_kubernetes
 from ame.spec.nodes import is_null
-from ame.spec.problems import shown
+from ame.spec.problems import Problems, shown
 from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
 from ame.spec.resources import read_resources
 from ame.spec.scalars import read_name
@@ -126,6 +126,7 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     for key, (field, read) in _FIELDS.items():
         if section.given(key):
             said[field] = read(section)
+    said.update(_artifacts(section))
     return TaskDraft(
         name=name,
         owner=owner,
@@ -151,16 +152,45 @@ def _with_image(
     return kubernetes
 
 
-def _artifacts(section: Section) -> tuple[str, ...]:
+def _artifacts(section: Section) -> Iterator[tuple[str, object]]:
     artifacts = section.section("artifacts")
     if artifacts is None:
-        return ()
-    artifacts.boolean("saveChangedFiles")  # true is refused
-    return tuple(path for path, _ in artifacts.texts("paths"))
+        return
+    if artifacts.given("paths"):
+        yield "artifacts", tuple(path for path, _ in artifacts.texts("paths"))
+    if artifacts.given("saveChangedFiles"):
+        yield "save_changed", artifacts.boolean("saveChangedFiles")
 
 
 def _data_sets(section: Section) -> tuple[Reference, ...]:
-    return tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
+    """The data sets that a task names, none of them twice."""
+    found: dict[tuple[str, str | None], Reference] = {}
+    title = f"an entry of 'dataSets' of {section.owner}"
+    for node in section.items_or_one("dataSets", "- NAME"):
+        reference = _data_set_use(section.problems, node, title)
+        if reference is None:
+            continue
+        key = (reference.name, reference.project)
+        if key in found:
+            what = f"'dataSets' of {section.owner} names {shown(reference.name)} twice."
+            section.problems.add("AME-E115", node, what)
+        elif not reference.name.strip():
+            section.problems.add("AME-E116", node, f"{title} is blank.")
+        else:
+            found[key] = reference
+    return tuple(found.values())
+
+
+def _data_set_use(problems: Problems, node: yaml.Node, title: str) -> Reference | None:
+    """A data set by its name, as {name, project}, or as the older {ref: ...} of either."""
+    if not isinstance(node, yaml.MappingNode) or "ref" not in dict(mapping_entries(problems, node, title)):
+        return read_reference(problems, node, title)
+    reference = Section(problems, node, words.DATA_SET_REFERENCE, title)
+    if not reference.require():
+        return None
+    what = f"'ref' of {title} is an older form."
+    reference.error("AME-W102", "ref", what, fix="Write the data set's name, or `{name: ..., project: ...}`.")
+    return read_reference(problems, reference.entries["ref"].value, f"'ref' of {title}")
 
 
 def _env(section: Section) -> dict[str, str]:
@@ -214,5 +244,4 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Section], Any]]] = {
     "retries": ("retries", lambda section: section.integer("retries")),
     "timeout": ("timeout", lambda section: section.read("timeout")),
     "pipeline": ("pipeline", lambda section: section.entries["pipeline"]),
-    "artifacts": ("artifacts", _artifacts),
 }

@@ -15,7 +15,8 @@ def meaning(value: object) -> object:
 
 
 def of_a_task(text: str) -> str:
-    return f"name: x\ntasks: [{{name: a, {text}}}]\n"
+    data_sets = "dataSets: [{name: d, path: d}, {name: e, path: e}]\n"
+    return f"name: x\ntasks: [{{name: a, {text}}}]\n{data_sets}"
 
 
 COMMAND = "executor: !pip {command: c}"
@@ -58,9 +59,20 @@ SECRETS = [
 ]
 
 
+OTHERS = [
+    ("artifactCfg: {saveChangedFiles: true}", "artifacts: {saveChangedFiles: true}"),
+    ("dataSet: d", "dataSets: [d]"),
+    ("resources: {gpus: 1, vram: 24Gi}", "resources: {nvidia.com/gpu: 1, vram: 24Gi}"),
+    ("resources: {memory: 1000ki}", "resources: {memory: 1000Ki}"),
+    ("dataSet: [d, e]", "dataSets: [d, e]"),
+    ("dataSets: [ref: d, ref: {name: e, project: x}]", "dataSets: [d, {name: e}]"),
+    ("dataSet: {ref: {name: x.d}}", "dataSets: [d]"),
+]
+
+
 @pytest.mark.parametrize(
     ("older", "today"),
-    [*EXECUTORS, *((f"{COMMAND}, {older}", f"{COMMAND}, {today}") for older, today in SECRETS)],
+    [*EXECUTORS, *((f"{COMMAND}, {older}", f"{COMMAND}, {today}") for older, today in SECRETS + OTHERS)],
 )
 def test_a_task_in_an_older_form_is_todays_task(load, older, today):
     project = load(of_a_task(older))
@@ -133,3 +145,22 @@ def test_schedules_are_active_unless_the_project_says_no(load):
     assert load("name: x\n").enable_triggers
     assert load("name: x\nenableTriggers:\n").enable_triggers
     assert not load("name: x\nenableTriggers: no\n").enable_triggers
+
+
+def test_a_templates_artifacts_and_those_of_a_task_are_one_mapping(load):
+    tasks = load(
+        "name: x\n"
+        "templates: [{name: t, artifacts: {paths: [out], saveChangedFiles: true}}]\n"
+        "tasks:\n"
+        "  - {name: a, executor: !pip {command: c}, fromTemplate: t}\n"
+        "  - {name: b, executor: !pip {command: c}, fromTemplate: t, artifacts: {paths: [other]}}\n"
+        "  - {name: c, executor: !pip {command: c}, fromTemplate: t, artifacts: {saveChangedFiles: no}}\n"
+        "  - {name: d, executor: !pip {command: c}, fromTemplate: t, artifacts: {paths: []}}\n"
+    ).tasks
+
+    assert {name: (task.artifacts, task.save_changed) for name, task in tasks.items()} == {
+        "a": (("out",), True),
+        "b": (("other",), True),
+        "c": (("out",), False),
+        "d": ((), True),
+    }

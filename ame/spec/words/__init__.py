@@ -13,6 +13,7 @@ from ame.spec.words.spark import EXECUTOR_RESOURCES, SPARK
 from ame.spec.words.tasks import (
     ARTIFACTS,
     DATA_SET,
+    DATA_SET_REFERENCE,
     ENV_ENTRY,
     EXECUTOR,
     EXECUTORS,
@@ -31,6 +32,7 @@ __all__ = [
     "AFFINITY",
     "ARTIFACTS",
     "DATA_SET",
+    "DATA_SET_REFERENCE",
     "DEPLOYMENT",
     "ENV_ENTRY",
     "ENV_FROM",

@@ -29,6 +29,7 @@ from ame.spec.words.values import (
 __all__ = [
     "ARTIFACTS",
     "DATA_SET",
+    "DATA_SET_REFERENCE",
     "ENV_ENTRY",
     "EXECUTOR",
     "EXECUTORS",
@@ -99,13 +100,13 @@ RESOURCES = Shape(
             "The kind of GPU, by the label that the vendor's device plugin puts on the nodes, such as "
             "`NVIDIA-L4`.",
         ),
+        "vram": Key(BYTES, "The least memory of a GPU in whole bytes: `24Gi`. It needs a GPU."),
     },
     older={"gpus": "nvidia.com/gpu"},
     domains=Key(
         COUNT,
         "An extended resource by its full name, in whole pieces; 0 takes away what a template asks for.",
     ),
-    withheld={"vram": "Choose a GPU with enough of it by `gpuProduct`."},
 )
 #: What `resources` knows and executors of Spark do not take.
 STRAY_RESOURCES = re.compile(rf"storage|gpuProduct|gpus|vram|{DOMAIN.pattern}")
@@ -118,9 +119,7 @@ ARTIFACTS = Shape(
             ListOf(PATH), "Files and folders in the workspace that are kept once the command has ended well."
         ),
         "saveChangedFiles": Key(
-            Flag("Name the files and folders under `paths`."),
-            "Whether every file that the command changed is kept, which this release does not do.",
-            default=False,
+            Flag(), "Whether every file that the command made or changed is kept, too.", default=False
         ),
     },
 )
@@ -152,6 +151,13 @@ TRIGGERS = Shape(
     "triggers", "When a task starts by itself.", {"schedule": SCHEDULE, "timezone": TIMEZONE_OF_SCHEDULE}
 )
 
+DATA_SET_REFERENCE = Shape(
+    "dataSetReference",
+    "A reference to a data set, as AME's documentation has it.",
+    {"ref": Key(TARGET, "A data set's name, or `{name, project}`.", required=True)},
+)
+_DATA_SET_USE = OneOf((TEXT, NAMED), older=(DATA_SET_REFERENCE,))
+
 _TASK_KEYS = {
     "name": Key(
         NAME,
@@ -170,7 +176,10 @@ _TASK_KEYS = {
         "Variables that the command sees, each `{key, val}`.",
     ),
     "secrets": SECRETS_KEY,
-    "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
+    "dataSets": Key(
+        OneOf((ListOf(_DATA_SET_USE),), older=(_DATA_SET_USE,)),
+        "Names of data sets that stand in the workspace before the start.",
+    ),
     "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
     "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
     "triggers": Key(TRIGGERS, "When the task starts by itself."),
@@ -183,7 +192,12 @@ TASK = Shape(
     "task",
     "One command with its environment and needs; in `templates`, any part of it.",
     _TASK_KEYS,
-    older={"environment": "env", "templateRef": "fromTemplate"},
+    older={
+        "environment": "env",
+        "templateRef": "fromTemplate",
+        "artifactCfg": "artifacts",
+        "dataSet": "dataSets",
+    },
     dated={
         "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
         "command": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
@@ -193,7 +207,6 @@ TASK = Shape(
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
     withheld={
-        "artifactCfg": "Write `artifacts: {paths: [...]}`.",
         "source": SOURCE,
     },
 )

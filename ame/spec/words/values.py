@@ -79,7 +79,7 @@ ENV_NAME = Scalar(
 )
 
 CPU = Scalar(scalars.read_cpu, QUANTITY, Number(above=0))
-BYTES = Scalar(scalars.read_bytes, QUANTITY, Whole(low=1))
+BYTES = Scalar(scalars.read_old_bytes, QUANTITY.replace("|Ki|", "|Ki|ki|"), Whole(low=1))
 COUNT = Scalar(scalars.read_count, QUANTITY, Whole(low=0))
 
 LABEL_KEY = Scalar(scalars.read_label_key, scalars.LABEL_KEY.pattern, Number(), boolean=True)
