@@ -169,6 +169,12 @@ class Shape:
         """What holds where this key has no value."""
         return self[word].default
 
+    def homes(self, word: str) -> list[str]:
+        """The keys whose own mapping knows a word that this one does not."""
+        return [
+            key for key, said in self.keys.items() if any(word in each.keys for each in _mappings(said.type))
+        ]
+
     def reads(self, word: str) -> bool:
         """Whether a reader gets to see this key."""
         return (
@@ -196,6 +202,18 @@ def shapes_below(root: Shape) -> list[Shape]:
             found[current.name] = current
         todo.extend(reversed(tuple(_parts(current))))
     return list(found.values())
+
+
+def _mappings(of: Type) -> Iterator[Shape]:
+    """The kinds of mappings that may stand right there."""
+    match of:
+        case Shape():
+            yield of
+        case OneOf():
+            for kind in of.kinds:
+                yield from _mappings(kind)
+        case Tagged():
+            yield from of.shapes
 
 
 def _parts(of: Type) -> Iterator[Type]:

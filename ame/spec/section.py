@@ -79,7 +79,7 @@ class Section:
                 entry.key,
                 f"{self.owner} has the unknown key {shown(word)}.",
                 why=f"Known keys: {', '.join(sorted(shape.keys))}.",
-                fix=problems.near(word, shape.keys),
+                fix=_home(shape, word) or problems.near(word, shape.keys),
             )
 
     def __contains__(self, key: str) -> bool:
@@ -206,7 +206,11 @@ class Section:
         node = entry.value
         if is_list(node):
             return list(node.value)
-        wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list")
+        left_out = isinstance(node, yaml.ScalarNode) and node.value == "..."
+        fix = (
+            "'...' stands for what an example leaves out: write it, or leave the key out." if left_out else ""
+        )
+        wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list", fix)
         return []
 
     def items_or_one(self, key: str, form: str) -> list[yaml.Node]:
@@ -255,6 +259,11 @@ def _alternative(of_key: Type, kind: type[T]) -> T:
     if isinstance(of_key, OneOf):
         return next(each for each in (*of_key.kinds, *of_key.older) if isinstance(each, kind))
     return cast(T, of_key)
+
+
+def _home(shape: Shape, word: str) -> str:
+    homes = [f"'{key}'" for key in shape.homes(word)]
+    return f"It belongs under {' or '.join(homes)}." if homes else ""
 
 
 def _is_empty(node: yaml.Node) -> bool:

@@ -68,7 +68,7 @@ def test_each_key_of_a_shape_with_a_table_stands_in_it_once(key_tables):
 
 
 def test_a_changed_default_makes_the_page_stale(key_tables):
-    stale = PAGE.replace("| `retries` | `0` |", "| `retries` | `1` |")
+    stale = PAGE.replace("| `retries` | whole number | `0` |", "| `retries` | whole number | `1` |")
 
     assert stale != PAGE
     assert key_tables.fresh(stale) == PAGE

@@ -208,6 +208,7 @@ TASK = Shape(
     },
     withheld={
         "source": SOURCE,
+        "taskRef": "Name that task where this one is used, or make what they share a template.",
     },
 )
 #: Where a task or a reference to one stands.
