@@ -28,7 +28,7 @@ class Section:
 
     Attributes:
         owner: for example "task 'train'".
-        withheld: whether a key was given that this release does not carry out.
+        withheld: the keys given that this release does not carry out.
         sound: a mapping, or nothing, stands there; what else stands there is reported already.
         shape: what the grammar says about it.
         entries: by key, older spellings already under the key that is meant.
@@ -42,7 +42,7 @@ class Section:
         self.shape = shape
         self.owner = owner
         self.entries: dict[str, Entry] = {}
-        self.withheld = False
+        self.withheld: tuple[str, ...] = ()
         self.sound = isinstance(node, yaml.MappingNode) or is_null(node)
         known = shape.keys
         for word, entry in mapping_entries(problems, node, owner):
@@ -71,7 +71,7 @@ class Section:
             why = shape.idle.get(word, "It is empty.")
             problems.add("AME-W104", entry.key, f"{shown(word)} of {self.owner} has no effect.", why=why)
         elif word in shape.withheld:
-            self.withheld = True
+            self.withheld += (word,)
             self.withhold(entry.key, shown(word), shape.withheld[word])
         else:
             problems.add(

@@ -111,7 +111,7 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     owner = section.owner
     said: dict[str, Any] = dict(executor_said(section))
     said["kubernetes"] = _with_image(section, read_kubernetes(section), said.pop("image", None))
-    if not section.sound or section.withheld:
+    if not section.sound or "taskRef" in section.withheld:
         said["refused"] = True
     if section.given("projectid"):
         _check_project(reading, section)

@@ -207,7 +207,7 @@ TASK = Shape(
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
     withheld={
-        "source": SOURCE,
+        **dict.fromkeys(("source", "gitrepository", "gitreference", "amestoragepath"), SOURCE),
         "taskRef": "Name that task where this one is used, or make what they share a template.",
     },
 )
