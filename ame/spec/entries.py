@@ -81,7 +81,7 @@ def wrong_kind(problems: Problems, node: yaml.Node, name: str, wanted: str, fix:
             "AME-E130",
             node,
             f"{name} has the tag {shown(node.tag)}, which has no meaning here.",
-            why="Only an executor has a tag: !pip or !custom.",
+            why="Only executors and secrets have tags, such as !pip.",
         )
         return
     problems.add("AME-E112", node, f"{name} must be {wanted}, but here stands {_described(node)}.", fix=fix)

@@ -9,7 +9,7 @@ import yaml
 
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
 
-__all__ = ["Problems", "Unreadable", "listed", "shown"]
+__all__ = ["OlderText", "Problems", "Unreadable", "listed", "shown"]
 
 _SHOWN = 60
 _LISTED = 10
@@ -31,6 +31,20 @@ class Unreadable(Exception):
         self.code = code
         self.why = why
         self.fix = fix
+
+
+class OlderText(Exception):
+    """A value in a spelling of older files; whoever knows its place warns of it and goes on.
+
+    Attributes:
+        today: the text in today's spelling.
+        value: what it says.
+    """
+
+    def __init__(self, today: str, value: object) -> None:
+        super().__init__(today, value)
+        self.today = today
+        self.value = value
 
 
 class Problems:

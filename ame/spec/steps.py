@@ -12,6 +12,7 @@ from ame.spec.reading import Reading, Step
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
+    from ame.spec.project import Secret
 
 __all__ = ["with_steps"]
 
@@ -33,7 +34,7 @@ def with_steps(reading: Reading, drafts: Mapping[str, TaskDraft]) -> dict[str, T
         steps = tuple(
             tuple(_taken(reading, giver, step, drafts, complete) for step in group) for group in groups
         )
-        complete[name] = replace(giver, steps=steps, resources={}, kubernetes={})
+        complete[name] = replace(giver, steps=steps, resources={}, kubernetes={}, secrets=None)
         taken = dict.fromkeys(step for group in steps for step in group)
         copies[name] = [step for step in taken if step not in drafts]
     return {name: complete[name] for draft in drafts for name in (draft, *copies.get(draft, ()))}
@@ -59,7 +60,7 @@ def _taken(
             )
         complete[step.name] = _given(giver, own)
         return step.name
-    gives = [key for key in ("env", "resources", "kubernetes") if getattr(giver, key)]
+    gives = [key for key in ("env", "secrets", "resources", "kubernetes") if getattr(giver, key)]
     if not gives:
         return step.name
     if step.name in reading.pipelines:
@@ -85,9 +86,15 @@ def _given(giver: TaskDraft, own: TaskDraft) -> TaskDraft:
     return replace(
         own,
         env={**giver.env, **own.env},
+        secrets=_both(giver.secrets, own.secrets),
         resources={**giver.resources, **own.resources},
         kubernetes=merged_kubernetes(giver.kubernetes, own.kubernetes),
     )
+
+
+def _both(given: tuple[Secret, ...] | None, own: tuple[Secret, ...] | None) -> tuple[Secret, ...]:
+    """All secrets; of two for one variable, the step's own."""
+    return tuple({secret.inject_as: secret for secret in (*(given or ()), *(own or ()))}.values())
 
 
 def _refuse_circles(reading: Reading) -> None:

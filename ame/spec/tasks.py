@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.drafts import TaskDraft
 from ame.spec.entries import mapping_entries, wrong_kind
-from ame.spec.executors import executor_said
+from ame.spec.executors import executor_said, image_said
 from ame.spec.kubernetes import read_kubernetes
 from ame.spec.nodes import is_null
-from ame.spec.problems import shown
+from ame.spec.problems import Problems, shown
 from ame.spec.reading import Reading, Reference, owner_of, read_reference, resolve, take_name
 from ame.spec.resources import read_resources
 from ame.spec.scalars import read_name
+from ame.spec.secrets import read_secrets
 from ame.spec.section import Section
 
 __all__ = ["read_draft", "read_task_use", "read_tasks", "read_templates", "referred_task"]
@@ -108,7 +110,8 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     """What a mapping with the keys of a task says; its `pipeline` is read once all tasks are known."""
     owner = section.owner
     said: dict[str, Any] = dict(executor_said(section))
-    if not section.sound:
+    said["kubernetes"] = _with_image(section, read_kubernetes(section), said.pop("image", None))
+    if not section.sound or "taskRef" in section.withheld:
         said["refused"] = True
     if section.given("projectid"):
         _check_project(reading, section)
@@ -120,56 +123,96 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
         if triggers is not None:
             said["cron"] = triggers.text("schedule")
             said["timezone"] = triggers.text("timezone")
-    if "env" in section:
-        said["env"] = dict(_env(section))
-    if section.given("dataSets"):
-        said["data_sets"] = tuple(Reference(text, None, node) for text, node in section.texts("dataSets"))
-    if section.given("retries"):
-        said["retries"] = section.integer("retries")
-    if section.given("timeout"):
-        said["timeout"] = section.read("timeout")
-    if section.given("pipeline"):
-        said["pipeline"] = section.entries["pipeline"]
-    if section.given("artifacts"):
-        said["artifacts"] = _artifacts(section)
+    for key, (field, read) in _FIELDS.items():
+        if section.given(key):
+            said[field] = read(section)
+    said.update(_artifacts(section))
     return TaskDraft(
         name=name,
         owner=owner,
         where=section.where(),
         resources=read_resources(section),
-        kubernetes=read_kubernetes(section),
         **said,
     )
 
 
-def _artifacts(section: Section) -> tuple[str, ...]:
+def _with_image(
+    section: Section, kubernetes: dict[str, Any], of_executor: tuple[str, Where] | None
+) -> dict[str, Any]:
+    """What `kubernetes` says, with the image that older files name at the executor or at the task."""
+    for older in (of_executor, image_said(section)):
+        if older is None:
+            continue
+        image, where = older
+        if "image" in kubernetes:
+            what = f"{section.owner} names its image in two places."
+            section.problems.add("AME-E110", where, what, fix="Keep `kubernetes: {image: ...}`.")
+        places = {**kubernetes.get("places", {}), "image": where}
+        kubernetes = {**kubernetes, "image": image, "places": places}
+    return kubernetes
+
+
+def _artifacts(section: Section) -> Iterator[tuple[str, object]]:
     artifacts = section.section("artifacts")
     if artifacts is None:
-        return ()
-    artifacts.boolean("saveChangedFiles")  # true is refused
-    return tuple(path for path, _ in artifacts.texts("paths"))
+        return
+    if artifacts.given("paths"):
+        yield "artifacts", tuple(path for path, _ in artifacts.texts("paths"))
+    if artifacts.given("saveChangedFiles"):
+        yield "save_changed", artifacts.boolean("saveChangedFiles")
 
 
-def _env(section: Section) -> Iterator[tuple[str, str]]:
+def _data_sets(section: Section) -> tuple[Reference, ...]:
+    """The data sets that a task names, none of them twice."""
+    found: dict[tuple[str, str | None], Reference] = {}
+    title = f"an entry of 'dataSets' of {section.owner}"
+    for node in section.items_or_one("dataSets", "- NAME"):
+        reference = _data_set_use(section.problems, node, title)
+        if reference is None:
+            continue
+        key = (reference.name, reference.project)
+        if key in found:
+            what = f"'dataSets' of {section.owner} names {shown(reference.name)} twice."
+            section.problems.add("AME-E115", node, what)
+        elif not reference.name.strip():
+            section.problems.add("AME-E116", node, f"{title} is blank.")
+        else:
+            found[key] = reference
+    return tuple(found.values())
+
+
+def _data_set_use(problems: Problems, node: yaml.Node, title: str) -> Reference | None:
+    """A data set by its name, as {name, project}, or as the older {ref: ...} of either."""
+    if not isinstance(node, yaml.MappingNode) or "ref" not in dict(mapping_entries(problems, node, title)):
+        return read_reference(problems, node, title)
+    reference = Section(problems, node, words.DATA_SET_REFERENCE, title)
+    if not reference.require():
+        return None
+    what = f"'ref' of {title} is an older form."
+    reference.error("AME-W102", "ref", what, fix="Write the data set's name, or `{name: ..., project: ...}`.")
+    return read_reference(problems, reference.entries["ref"].value, f"'ref' of {title}")
+
+
+def _env(section: Section) -> dict[str, str]:
     entry = section.entries["env"]
     problems = section.problems
     if isinstance(entry.value, yaml.MappingNode):
         nodes = _single_env(section, entry.value)
     else:
         nodes = section.items("env")
-    seen: set[str] = set()
+    found: dict[str, str] = {}
     for node in nodes:
         variable = Section(problems, node, words.ENV_ENTRY, f"a variable of {section.owner}")
         if isinstance(node, yaml.MappingNode):
             variable.require()
         name = variable.text("key")
         value = variable.text("val")
-        if name in seen:
+        if name in found:
             what = f"{section.owner} gives the variable {shown(str(name))} twice."
             variable.error("AME-E115", "key", what)
         elif name is not None and value is not None:
-            seen.add(name)
-            yield name, value
+            found[name] = value
+    return found
 
 
 def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
@@ -179,13 +222,7 @@ def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
     if not words_ & {"key", *words.ENV_ENTRY.older}:
         wrong_kind(problems, node, f"'env' of {section.owner}", "a list of {key, val}", _ENV_FORM)
         return []
-    problems.add(
-        "AME-W102",
-        section.entries["env"].key,
-        f"'env' of {section.owner} is one mapping, which is an older form.",
-        fix="Write a list: `- {key: ..., val: ...}`.",
-    )
-    return [node]
+    return section.items_or_one("env", "- {key: ..., val: ...}")
 
 
 def _check_project(reading: Reading, section: Section) -> None:
@@ -197,3 +234,14 @@ def _check_project(reading: Reading, section: Section) -> None:
         return
     what = f"'projectid' of {section.owner} is an older form."
     section.error("AME-W102", "projectid", what, fix="Leave it out; the project's name stands at the top.")
+
+
+#: By key, the field of a `TaskDraft` that it fills and how it is read.
+_FIELDS: Mapping[str, tuple[str, Callable[[Section], Any]]] = {
+    "env": ("env", _env),
+    "secrets": ("secrets", read_secrets),
+    "dataSets": ("data_sets", _data_sets),
+    "retries": ("retries", lambda section: section.integer("retries")),
+    "timeout": ("timeout", lambda section: section.read("timeout")),
+    "pipeline": ("pipeline", lambda section: section.entries["pipeline"]),
+}

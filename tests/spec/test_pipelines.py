@@ -108,3 +108,27 @@ def test_a_template_wins_over_what_the_pipeline_gives(load):
     resources = load(dedent(text)).tasks["p.s"].resources
 
     assert (resources.cpu, resources.memory) == ("2", "64G")
+
+
+def test_secrets_of_a_pipeline_are_those_of_its_steps_and_those_of_a_template_are_replaced(load):
+    tasks = load(
+        "name: x\n"
+        "templates: [{name: t, secrets: [!ame {key: of-template, injectAs: T}]}]\n"
+        "tasks:\n"
+        "  - name: p\n"
+        "    secrets: [!ame {key: of-pipeline, injectAs: A}, !ame {key: of-pipeline, injectAs: B}]\n"
+        "    pipeline:\n"
+        "      - {name: own, executor: !pip {command: c}, secrets: [!ame {key: own, injectAs: B}]}\n"
+        "      - taskRef: c\n"
+        "  - {name: c, executor: !pip {command: c}, fromTemplate: t}\n"
+        "  - {name: d, executor: !pip {command: c}, fromTemplate: t, secrets: []}\n"
+    ).tasks
+    said = {name: {each.inject_as: each.key for each in task.secrets} for name, task in tasks.items()}
+
+    assert said == {
+        "p": {},
+        "p.own": {"A": "of-pipeline", "B": "own"},
+        "p.c": {"A": "of-pipeline", "B": "of-pipeline", "T": "of-template"},
+        "c": {"T": "of-template"},
+        "d": {},
+    }
