@@ -16,6 +16,7 @@ from ame.spec import words
 from ame.spec.entries import Entry
 from ame.spec.executors import executor_form
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
+from ame.spec.likes import with_likes
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import Executor, Schedule, Secret, Task
 from ame.spec.reading import Reading, Reference, resolve
@@ -37,7 +38,8 @@ class TaskDraft:
         dated: the command stands at the task itself, as in older files.
         resources: by resource.
         kubernetes: by field of a `KubernetesSection`.
-        pipeline: as it stands in the file.
+        like: the reference to another task that this one is like.
+        pipeline: as it stands in the file, or `like` where the other task is one.
         steps: of a pipeline, the groups of tasks; known when all of them are.
     """
 
@@ -62,6 +64,7 @@ class TaskDraft:
     save_changed: bool | None = None
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     template: Reference | None = None
+    like: Entry | None = None
     pipeline: Entry | None = None
     steps: tuple[tuple[str, ...], ...] = ()
 
@@ -79,6 +82,7 @@ def finish_tasks(reading: Reading) -> dict[str, Task]:
     for draft in drafts:
         base = _base(reading, draft)
         complete[draft.name] = merged(flat[base], draft) if base else draft
+    complete = with_likes(reading, complete, merged)
     return {name: _finish(reading, draft) for name, draft in with_steps(reading, complete).items()}
 
 
@@ -196,8 +200,9 @@ def _refuse_what_is_the_steps(problems: Problems, draft: TaskDraft) -> None:
         problems.add(
             "AME-E129",
             draft.pipeline.key,
-            f"{draft.owner} has {' and '.join(found)} beside 'pipeline'.",
-            why="Each step has its own command and its own `retries`: what has succeeded is not run again.",
+            f"{draft.owner} has {' and '.join(found)} beside {shown(draft.pipeline.key.value)}.",
+            why=f"{'' if draft.like is None else 'What it refers to is a pipeline. '}"
+            "Each step has its own command and its own `retries`: what has succeeded is not run again.",
             fix="Write them at the steps.",
         )
 

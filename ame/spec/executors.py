@@ -9,7 +9,7 @@ from ame.spec import words
 from ame.spec.section import Section
 from ame.spec.tags import read_tagged
 
-__all__ = ["executor_form", "executor_said", "image_said"]
+__all__ = ["commanded", "executor_form", "executor_said", "image_said"]
 
 _EXECUTOR_FORM = "Write `executor: !pip {command: python train.py}`."
 _COMMANDS = ("executor", "runcommand", "command")
@@ -20,6 +20,11 @@ def executor_form(kind: str | None) -> str:
     """The sentence that says how to write a command with its executor, of any kind if none is given."""
     kinds = (kind,) if kind else ("pip", "custom")
     return f"Write {' or '.join(f'`executor: !{each} {{command: ...}}`' for each in kinds)}."
+
+
+def commanded(section: Section) -> bool:
+    """Whether a task says what is run."""
+    return any(map(section.given, _COMMANDS))
 
 
 def executor_said(section: Section) -> Iterator[tuple[str, object]]:
@@ -39,7 +44,7 @@ def executor_said(section: Section) -> Iterator[tuple[str, object]]:
         yield "kind", kind
         refused = kind is None
         what = f"'{key}' of {section.owner} is an older form."
-        bare = kind == "mlflow" and not any(map(section.given, _COMMANDS))
+        bare = kind == "mlflow" and not commanded(section)
         section.error(
             "AME-W102", key, what, fix="Write `executor: !mlflow`." if bare else executor_form(kind)
         )

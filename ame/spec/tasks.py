@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -10,8 +10,8 @@ import yaml
 from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.drafts import TaskDraft
-from ame.spec.entries import mapping_entries, wrong_kind
-from ame.spec.executors import executor_said, image_said
+from ame.spec.entries import Entry, mapping_entries, wrong_kind
+from ame.spec.executors import commanded, executor_said, image_said
 from ame.spec.kubernetes import read_kubernetes
 from ame.spec.nodes import is_null
 from ame.spec.problems import Problems, shown
@@ -21,7 +21,7 @@ from ame.spec.scalars import read_name
 from ame.spec.secrets import read_secrets
 from ame.spec.section import Section
 
-__all__ = ["read_draft", "read_task_use", "read_tasks", "read_templates", "referred_task"]
+__all__ = ["is_reference", "read_draft", "read_task_use", "read_tasks", "read_templates", "referred_task"]
 
 _ENV_FORM = "Write `env: [{key: MODE, val: fast}]`."
 
@@ -37,13 +37,43 @@ def read_tasks(reading: Reading, project: Section) -> None:
             fix="Write a list: `- name: ...`.",
         )
         _read_named_tasks(reading, entry.value)
+    else:
+        for node in project.items("tasks"):
+            section = Section(reading.problems, node, words.TASK, owner_of(node, "task"))
+            name = take_name(section, reading.tasks, "task")
+            draft = read_draft(reading, section, name or "")
+            if name is not None:
+                reading.tasks[name] = draft
+    _read_recurring(reading, project)
+
+
+def _read_recurring(reading: Reading, project: Section) -> None:
+    """Reads `recurring_tasks`, the older mapping of names to {taskref, schedule}."""
+    entry = project.entries.get("recurring_tasks")
+    if entry is None or is_null(entry.value):
         return
-    for node in project.items("tasks"):
-        section = Section(reading.problems, node, words.TASK, owner_of(node, "task"))
-        name = take_name(section, reading.tasks, "task")
-        draft = read_draft(reading, section, name or "")
-        if name is not None:
-            reading.tasks[name] = draft
+    project.error(
+        "AME-W102",
+        "recurring_tasks",
+        "'recurring_tasks' of the project is an older form.",
+        fix="Write tasks: `- {name: ..., taskRef: ..., triggers: {schedule: ...}}`.",
+    )
+    for word, found in mapping_entries(reading.problems, entry.value, "'recurring_tasks' of the project"):
+        section = Section(reading.problems, found.value, words.RECURRING, f"recurring task {shown(word)}")
+        section.require()
+        name = section.interpret(found.key, "the name", word, read_name)
+        if name in reading.tasks:
+            what = f"two tasks have the name {shown(word)}."
+            reading.problems.add("AME-E115", found.key, what, fix="Rename one of them.")
+        elif name is not None:
+            reading.tasks[name] = TaskDraft(
+                name=name,
+                owner=f"task {shown(name)}",
+                where=section.where(),
+                like=section.entries.get("taskRef"),
+                refused=not section.given("taskRef"),
+                cron=section.text("schedule"),
+            )
 
 
 def read_templates(reading: Reading, project: Section) -> None:
@@ -72,7 +102,7 @@ def read_task_use(reading: Reading, section: Section, key: str, inline_name: str
         problems.add("AME-E112", node, what, fix=f"Did you mean '{key}: {{taskRef: {node.value[:60]}}}'?")
         return None
     found = [word for word, _ in mapping_entries(problems, node, f"'{key}' of {section.owner}")]
-    if "taskRef" in found or "taskref" in found:
+    if is_reference(found):
         return referred_task(reading, node, f"'{key}' of {section.owner}", section.owner)
     inline = Section(problems, node, words.TASK, f"task '{inline_name}'")
     name = inline.text("name") or inline_name
@@ -80,6 +110,11 @@ def read_task_use(reading: Reading, section: Section, key: str, inline_name: str
         inline.error("AME-E115", "name", f"two tasks have the name {shown(name)}.", fix="Rename one of them.")
     reading.inline[name] = read_draft(reading, inline, name)
     return name
+
+
+def is_reference(keys: Collection[str]) -> bool:
+    """Whether a mapping with these keys names a task; with others beside it is a task like the named one."""
+    return bool(keys) and set(keys) <= {"taskRef", "taskref"}
 
 
 def referred_task(reading: Reading, node: yaml.Node, title: str, owner: str) -> str | None:
@@ -111,7 +146,7 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     owner = section.owner
     said: dict[str, Any] = dict(executor_said(section))
     said["kubernetes"] = _with_image(section, read_kubernetes(section), said.pop("image", None))
-    if not section.sound or "taskRef" in section.withheld:
+    if not section.sound:
         said["refused"] = True
     if section.given("projectid"):
         _check_project(reading, section)
@@ -228,12 +263,21 @@ def _single_env(section: Section, node: yaml.MappingNode) -> list[yaml.Node]:
 def _check_project(reading: Reading, section: Section) -> None:
     said = section.text("projectid")
     if said is not None and reading.project is not None and said != reading.project:
-        what = f"{section.owner} says that it is of project {shown(said)}."
-        why = f"The file is of project {shown(reading.project)}."
-        section.error("AME-E129", "projectid", what, why, "Leave 'projectid' out.")
+        what = f"'projectid' of {section.owner} has no effect."
+        why = f"It says {shown(said)}, and the file is of project {shown(reading.project)}."
+        section.error("AME-W104", "projectid", what, why, "Leave it out.")
         return
     what = f"'projectid' of {section.owner} is an older form."
     section.error("AME-W102", "projectid", what, fix="Leave it out; the project's name stands at the top.")
+
+
+def _pipeline(section: Section) -> Entry | None:
+    """A pipeline as it stands in the file; None for an empty one beside a command, as old files have it."""
+    entry = section.entries["pipeline"]
+    if not isinstance(entry.value, yaml.ScalarNode) and not entry.value.value and commanded(section):
+        section.error("AME-W104", "pipeline", f"'pipeline' of {section.owner} has no effect.", "It is empty.")
+        return None
+    return entry
 
 
 #: By key, the field of a `TaskDraft` that it fills and how it is read.
@@ -243,5 +287,6 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Section], Any]]] = {
     "dataSets": ("data_sets", _data_sets),
     "retries": ("retries", lambda section: section.integer("retries")),
     "timeout": ("timeout", lambda section: section.read("timeout")),
-    "pipeline": ("pipeline", lambda section: section.entries["pipeline"]),
+    "pipeline": ("pipeline", _pipeline),
+    "taskRef": ("like", lambda section: section.entries["taskRef"]),
 }

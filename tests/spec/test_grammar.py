@@ -133,6 +133,7 @@ def test_what_is_required_is_missed(refusals, shape):
         "named": task.format("fromTemplate: {}"),
         "variable": task.format("env: [{}]"),
         "dataSetReference": task.format("dataSets: [{ref: }]"),
+        "recurringTask": "name: x\nrecurring_tasks: {a: {}}\n",
         "secret": task.format("secrets: [!ame {}]"),
         "vaultSecret": task.format("secrets: [!vault {}]"),
         "envSource": task.format("kubernetes: {envFrom: [{secretRef: {}}]}"),

@@ -132,3 +132,35 @@ def test_secrets_of_a_pipeline_are_those_of_its_steps_and_those_of_a_template_ar
         "c": {"T": "of-template"},
         "d": {},
     }
+
+
+def test_a_task_like_another_one_says_only_what_differs(load):
+    tasks = load("""\
+name: x
+tasks:
+  - name: train
+    executor: !pip {command: c, pythonVersion: 3.12}
+    env: [{key: A, val: 1}, {key: B, val: 1}]
+    resources: {cpu: 1, memory: 1G}
+    retries: 2
+    triggers: {schedule: "0 4 * * *"}
+  - name: nightly
+    taskRef: x.train
+    env: [{key: B, val: 2}]
+    resources: {memory: 2G}
+    triggers: {schedule: "0 3 * * *"}
+  - {name: by-hand, taskRef: nightly}
+  - {name: both, pipeline: [taskRef: train, taskRef: by-hand]}
+  - {name: again, taskRef: both, triggers: {schedule: "0 5 * * *"}}
+""").tasks
+    train, nightly, by_hand = tasks["train"], tasks["nightly"], tasks["by-hand"]
+
+    assert (nightly.executor, nightly.retries) == (train.executor, 2)
+    assert dict(nightly.env) == {"A": "1", "B": "2"}
+    assert (nightly.resources.cpu, nightly.resources.memory) == ("1", "2G")
+    assert nightly.schedule is not None
+    assert nightly.schedule.cron == "0 3 * * *"
+    assert by_hand.schedule is None
+    assert by_hand.env == nightly.env
+    assert tasks["again"].pipeline == (("both",),)
+    assert tasks["again"].schedule is not None

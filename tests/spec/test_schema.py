@@ -46,7 +46,9 @@ ELSEWHERE = {
 UNSEEN = {
     "no steps": "an empty list is a list",
     "a template with a pipeline": "a template is a task of which parts are missing",
+    "a template like a task": "a template is a task of which parts are missing",
     "pipelines that contain themselves": "a circle of references",
+    "a pipeline whose step is like it": "a circle of references",
     "a tag before a key on its line": "a command may come from a template",
     "an inline task without a command": "a command may come from a template",
     "no executor": "a command may come from a template",

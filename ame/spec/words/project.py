@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ame.spec.grammar import Flag, Key, ListOf, MapOf, OneOf, Shape
 from ame.spec.words.models import MODEL
-from ame.spec.words.tasks import DATA_SET, SOURCE, TASK
+from ame.spec.words.tasks import DATA_SET, RECURRING, SOURCE, TASK
 from ame.spec.words.values import NAME
 
 __all__ = ["PROJECT"]
@@ -33,6 +33,12 @@ PROJECT = Shape(
         "projectName": "name",
         "data_sets": "dataSets",
         "enable_triggers": "enableTriggers",
+    },
+    dated={
+        "recurring_tasks": Key(
+            MapOf(RECURRING, NAME),
+            "Tasks with a schedule; write `tasks: [{name, taskRef, triggers: {schedule}}]`.",
+        )
     },
     withheld={"source": SOURCE},
 )

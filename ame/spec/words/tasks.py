@@ -34,6 +34,7 @@ __all__ = [
     "EXECUTOR",
     "EXECUTORS",
     "NAMED",
+    "RECURRING",
     "REFERENCE",
     "RESOURCES",
     "SCHEDULE",
@@ -186,6 +187,9 @@ _TASK_KEYS = {
     "artifacts": Key(ARTIFACTS, "What is kept of the workspace."),
     "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
     "fromTemplate": Key(TARGET, "The template that the task builds on, by its name or as `{name, project}`."),
+    "taskRef": Key(
+        TARGET, "A task that this one is like in all that it does not say itself, but for `triggers`."
+    ),
 }
 _TASK_TYPE = Key(TASK_TYPE, "The kind of the executor; write `executor: !mlflow`, `!pipenv` or `!poetry`.")
 TASK = Shape(
@@ -197,6 +201,7 @@ TASK = Shape(
         "templateRef": "fromTemplate",
         "artifactCfg": "artifacts",
         "dataSet": "dataSets",
+        "taskref": "taskRef",
     },
     dated={
         "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
@@ -206,10 +211,16 @@ TASK = Shape(
         "image": _IMAGE,
         "projectid": Key(TEXT, "The project's name; leave it out."),
     },
-    withheld={
-        **dict.fromkeys(("source", "gitrepository", "gitreference", "amestoragepath"), SOURCE),
-        "taskRef": "Name that task where this one is used, or make what they share a template.",
+    withheld=dict.fromkeys(("source", "gitrepository", "gitreference", "amestoragepath"), SOURCE),
+)
+RECURRING = Shape(
+    "recurringTask",
+    "A task that is like another one and starts by itself, as AME's first releases have it.",
+    {
+        "taskRef": Key(TARGET, "A task's name, or `{name, project}`.", required=True),
+        "schedule": replace(SCHEDULE, required=True, otherwise=""),
     },
+    older={"taskref": "taskRef"},
 )
 #: Where a task or a reference to one stands.
 TASK_USE = OneOf((REFERENCE, TASK))
