@@ -33,7 +33,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 #: A command that failed, ran out of time or got no environment may do better the next time.
-_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204"}
+_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204", "AME-E221"}
 
 
 @dataclass(frozen=True, slots=True)

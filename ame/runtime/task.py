@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
 from ame.runtime.command import Ended, run_command
-from ame.runtime.environments import Environment, bare_environment, environment_from_file
+from ame.runtime.executors import command_of, environment_of, variables_of
 from ame.runtime.handing import Handed, place_of_step
 from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
 from ame.runtime.variables import task_variables
@@ -66,10 +65,10 @@ def execute_task(
         What is kept of the task's `artifacts`, under `artifacts/TASK/NAME/PATH`.
 
     Raises:
-        Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203 and AME-E204 when it
-            gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it,
-            AME-E208 when files cannot be read or written, AME-E210 when an artifact is missing, AME-E84x
-            when the store cannot be used.
+        Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203, AME-E204 and AME-E220
+            to AME-E222 when it gets no environment, AME-E205 and AME-E206 when a data set is missing before
+            or after it, AME-E208 when files cannot be read or written, AME-E210 when an artifact is missing,
+            AME-E84x when the store cannot be used.
     """
     store = store or SnapshotStore(home.store)
     masked = Masker(secret_values({**os.environ, **task.env, **inputs.extra}))
@@ -92,7 +91,7 @@ def execute_task(
                 store.restore(key, place / project.data_sets[needed].path)
             else:
                 refuse_missing(project, project.data_sets[needed])
-        environment = _environment(task, place, on_masked_line, stop)
+        environment = environment_of(task, place, on_line=on_masked_line, stop=stop)
         variables = task_variables(
             project=project.name,
             task=task.name,
@@ -100,12 +99,10 @@ def execute_task(
             own=task.env,
             extra=inputs.extra,
         )
-        if environment:
-            variables["VIRTUAL_ENV"] = str(environment.folder)
-            variables["PATH"] = f"{environment.python.parent}:{variables.get('PATH', '')}"
-        on_masked_line(f"$ {task.executor.command}")
+        variables |= variables_of(task, environment, variables.get("PATH", ""))
+        on_masked_line(f"$ {command_of(task)}")
         ended = run_command(
-            task.executor.command,
+            command_of(task),
             folder=place,
             env=variables,
             on_line=on_line,
@@ -124,25 +121,6 @@ def execute_task(
         return keep_artifacts(task, name, store, keep)
 
 
-def _environment(
-    task: Task, place: Path, on_line: Callable[[str], None], stop: Event | None
-) -> Environment | None:
-    executor, where = task.executor, task.where
-    requirements = place / "requirements.txt"
-    if executor.kind == "pip" or (executor.kind == "auto" and requirements.exists()):
-        return environment_from_file(
-            requirements,
-            python=executor.python_version,
-            private=place / ".venv",
-            on_line=on_line,
-            where=where,
-            stop=stop,
-        )
-    if executor.python_version:
-        return bare_environment(executor.python_version, on_line=on_line, where=where, stop=stop)
-    return None
-
-
 def _failure(task: Task, ended: Ended) -> Diagnosis:
     last = "\n".join(f"    {line}" for line in ended.last_lines if line.strip())
     why = f"Its last lines:\n{last}" if last else "It printed nothing."
@@ -150,7 +128,7 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
         return Diagnosis(
             code="AME-E202",
             where=task.where,
-            what=f"task '{task.name}' was ended: `{task.executor.command}` ran longer than its timeout of "
+            what=f"task '{task.name}' was ended: `{command_of(task)}` ran longer than its timeout of "
             f"{task.timeout:g} s.",
             why=why,
         )
@@ -161,6 +139,6 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
     return Diagnosis(
         code="AME-E201",
         where=task.where,
-        what=f"task '{task.name}' failed: `{task.executor.command}` ended {how}.",
+        what=f"task '{task.name}' failed: `{command_of(task)}` ended {how}.",
         why=why + hint,
     )
