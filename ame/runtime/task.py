@@ -31,12 +31,15 @@ class TaskInputs:
         extra: variables of the step, which the task may not define itself.
         data_set_keys: store keys of the data sets that tasks make.
         handed: of a step, where its files come from and go to; else it has the project's files.
+        secrets: the values of its `secrets`, by variable: given by the process that runs the command, in no
+            parameter of a flow or of a Prefect task.
     """
 
     mlflow: str
     extra: Mapping[str, str] = field(default_factory=dict)
     data_set_keys: Mapping[str, str] = field(default_factory=dict)
     handed: Handed | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def execute_task(
@@ -53,7 +56,8 @@ def execute_task(
 ) -> tuple[Artifact, ...]:
     """Run the task's command once, in a clean workspace.
 
-    Values of variables whose names say that they are secret appear as `***` in its lines and in diagnoses.
+    The values of its secrets, and of variables whose names say that they are secret, appear as `***` in its
+    lines and in diagnoses.
 
     Args:
         name: of the workspace; unique among what runs at the same time.
@@ -71,7 +75,10 @@ def execute_task(
             AME-E84x when the store cannot be used.
     """
     store = store or SnapshotStore(home.store)
-    masked = Masker(secret_values({**os.environ, **task.env, **inputs.extra}))
+    secrets = inputs.secrets
+    masked = Masker(
+        secret_values({**os.environ, **task.env, **inputs.extra, **secrets}), declared=secrets.values()
+    )
 
     def on_masked_line(line: str) -> None:
         on_line(masked(line))
@@ -97,6 +104,7 @@ def execute_task(
             task=task.name,
             mlflow=inputs.mlflow,
             own=task.env,
+            secrets=secrets,
             extra=inputs.extra,
         )
         variables |= variables_of(task, environment, variables.get("PATH", ""))
