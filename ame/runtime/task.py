@@ -9,6 +9,7 @@ from threading import Event
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
+from ame.runtime.changed import changed_files, state_of
 from ame.runtime.command import Ended, run_command
 from ame.runtime.executors import command_of, environment_of, variables_of
 from ame.runtime.handing import Handed, place_of_step
@@ -66,7 +67,8 @@ def execute_task(
         store: of data sets and artifacts; the home's own when it is not given.
 
     Returns:
-        What is kept of the task's `artifacts`, under `artifacts/TASK/NAME/PATH`.
+        What is kept of the task's `artifacts`, under `artifacts/TASK/NAME/PATH`, and, where it asks for
+        that, of all that it made or changed.
 
     Raises:
         Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203, AME-E204 and AME-E220
@@ -99,6 +101,7 @@ def execute_task(
             else:
                 refuse_missing(project, project.data_sets[needed])
         environment = environment_of(task, place, on_line=on_masked_line, stop=stop)
+        before = state_of(place) if task.save_changed else {}
         variables = task_variables(
             project=project.name,
             task=task.name,
@@ -125,8 +128,12 @@ def execute_task(
             left = place / path
             return store.save(key, left) if left.exists() else None
 
+        def keep_changed(key: str) -> Kept | None:
+            files = changed_files(place, before)
+            return store.save_files(key, place, files) if files else None
+
         keep_data_sets([(made, inputs.data_set_keys[made.name]) for made in makes], task, keep)
-        return keep_artifacts(task, name, store, keep)
+        return keep_artifacts(task, name, store, keep, keep_changed)
 
 
 def _failure(task: Task, ended: Ended) -> Diagnosis:
