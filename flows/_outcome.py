@@ -32,8 +32,9 @@ __all__ = [
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: A command that failed, ran out of time or got no environment may do better the next time.
-_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204"}
+#: A command that failed, ran out of time or got no environment, and a vault that was silent, may do better
+#: the next time.
+_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204", "AME-E221", "AME-E226"}
 
 
 @dataclass(frozen=True, slots=True)
