@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, cache_folder
 from ame.store import SnapshotStore, open_store
+from flows._neighbours import neighbours_key, those_in
 from flows._work import Work, open_work
 
 if TYPE_CHECKING:
@@ -66,9 +67,20 @@ async def begin(project: str, env: dict[str, str] | None, source: str | None) ->
     store = await store_of(_named("AME_ARTIFACT_STORE"), cache=base / "cache")
     folder = base / "projects" / name / digest
     await asyncio.to_thread(_restore, store, project_key(name, digest), folder)
+    others = base / "neighbours" / name / digest
+    if await asyncio.to_thread(store.holds, neighbours_key(name, digest)):
+        await asyncio.to_thread(_restore, store, neighbours_key(name, digest), others)
     home = Home(base / name)
     home.prepare()
-    return open_work(str(folder), env, source or digest, origin=project, home=home, store=store)
+    return open_work(
+        str(folder),
+        env,
+        source or digest,
+        origin=project,
+        home=home,
+        store=store,
+        others=those_in(others),
+    )
 
 
 async def store_of(reference: str, *, cache: Path) -> SnapshotStore:

@@ -13,7 +13,8 @@ from ame.diagnosis import Diagnosis, Refused, did_you_mean
 from ame.local import Home, home_of
 from ame.registry import ModelJournal, Registry
 from ame.runtime import project_digest
-from ame.spec import Model, Project, load_project
+from ame.sources import load_project
+from ame.spec import Model, Others, Project
 from ame.store import SnapshotStore
 
 __all__ = ["Work", "open_work", "with_values"]
@@ -86,6 +87,7 @@ def open_work(
     origin: str | None = None,
     home: Home | None = None,
     store: SnapshotStore | None = None,
+    others: Others | None = None,
 ) -> Work:
     """Load the project in the folder `project`; the registry is the server that MLFLOW_TRACKING_URI names.
 
@@ -94,6 +96,7 @@ def open_work(
         source: the digest of the project's files; taken now when it is not given.
         origin: what the flows call the project; the folder when it is not given.
         home, store: the folder's own when they are not given.
+        others: where the projects are that it refers to; found by this process when it is not given.
 
     Raises:
         Refused: AME-E1xx for the file, AME-E602 when no server is named, AME-E710 for a variable that no
@@ -108,7 +111,7 @@ def open_work(
                 fix="Start the work with `ame run`, or set it where the flows run.",
             )
         )
-    loaded = load_project(Path(project))
+    loaded = load_project(Path(project), others)
     home = home or home_of(loaded.folder, loaded.name)
     given = dict(env or {})
     return Work(

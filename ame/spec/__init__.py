@@ -1,5 +1,6 @@
 """The language of the AME file: `load_project` reads an ame.yml and says everything that is wrong with it."""
 
+from ame.spec.elsewhere import Fetched, GitSource, NotFetchedError, Others
 from ame.spec.load import find_project_file, load_project
 from ame.spec.project import (
     AbTestSection,
@@ -24,8 +25,12 @@ __all__ = [
     "DataSet",
     "Deployment",
     "Executor",
+    "Fetched",
+    "GitSource",
     "KubernetesSection",
     "Model",
+    "NotFetchedError",
+    "Others",
     "Project",
     "Promotion",
     "Resources",

@@ -333,6 +333,7 @@ class Project:
         folder: the folder that holds the file; the source of every task.
         models, tasks, data_sets: by name, in the file's order; `tasks` holds inline tasks too.
         enable_triggers: whether schedules are active once they are deployed.
+        others: the projects that the file refers to, by name; they may refer to this one.
         warnings: what was read and is worth saying, for example a key of an older release.
     """
 
@@ -343,7 +344,20 @@ class Project:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
     enable_triggers: bool = True
+    others: Mapping[str, Project] = field(default_factory=dict, compare=False, repr=False)
     warnings: tuple[Diagnosis, ...] = ()
+
+    @property
+    def needed(self) -> dict[str, Project]:
+        """The projects that this one refers to, directly or through others, by name."""
+        found: dict[str, Project] = {}
+        todo = [self]
+        while todo:
+            for name, other in todo.pop().others.items():
+                if name not in found and other is not self:
+                    found[name] = other
+                    todo.append(other)
+        return found
 
 
 def steps_of(task: Task, tasks: Mapping[str, Task]) -> list[Task]:

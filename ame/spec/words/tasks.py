@@ -56,7 +56,7 @@ NAMED = Shape(
     "A name, with its project.",
     {
         "name": Key(TEXT, "What is meant.", required=True),
-        "project": Key(TEXT, "The project that it belongs to, which is this one.", otherwise="this project"),
+        "project": Key(TEXT, "The project that it belongs to.", otherwise="this project"),
     },
 )
 #: What refers to something by its name: `gpu`, `PROJECT.gpu` or {name, project}.
