@@ -86,13 +86,13 @@ def _load(file: Path, others: Others) -> Project:
     return projects[first]
 
 
-def _begun(file: Path, neighbours: Neighbours) -> Reading:
+def _begun(file: Path, beside: Path | None, neighbours: Neighbours) -> Reading:
     """What a file defines: all that others can refer to."""
     problems = Problems(_as_typed(file))
     root = read_document(file, problems.file)
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
-    reading = Reading(problems, file, section, neighbours, project=section.text("name"))
+    reading = Reading(problems, file, beside, section, neighbours, project=section.text("name"))
     reading.projects = read_projects(section)
     read_templates(reading, section)
     read_tasks(reading, section)

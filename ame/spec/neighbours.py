@@ -50,14 +50,16 @@ class Neighbours:
     """
 
     def __init__(
-        self, others: Others, find: Callable[[Path], Path], begin: Callable[[Path, Neighbours], Reading]
+        self,
+        others: Others,
+        find: Callable[[Path], Path],
+        begin: Callable[[Path, Path | None, Neighbours], Reading],
     ) -> None:
         self._others = others
         self._find = find
         self._begin = begin
         self._readings: dict[str, Reading] = {}
         self._refused: dict[str, Refused] = {}
-        self._beside: dict[Reading, Path | None] = {}
         self._below: dict[Path, dict[str, list[Path]]] = {}
         self._found: dict[tuple[Reading, str], list[_Found]] = {}
         self._fetched: dict[tuple[Reading, str], Fetched] = {}
@@ -78,12 +80,11 @@ class Neighbours:
             raise self._refused[key]
         if key not in self._readings:
             try:
-                reading = self._begin(file, self)
+                reading = self._begin(file, beside, self)
             except Refused as refused:
                 self._refused[key] = refused
                 raise
             self._readings[key] = reading
-            self._beside[reading] = beside
         return self._readings[key]
 
     def all(self) -> Iterator[Reading]:
@@ -165,7 +166,7 @@ class Neighbours:
         return {own: [place]} if own is not None else self._below_of(place)
 
     def _beside_of(self, reading: Reading) -> dict[str, list[Path]]:
-        beside = self._beside[reading]
+        beside = reading.beside
         if beside is None or self._others.only:
             return {}
         found = self._below_of(beside)
@@ -254,7 +255,7 @@ class Neighbours:
             known.update(dict.fromkeys(there))
             said = listed(list(there)) or ("no project" if place.is_dir() else "no such folder")
             looked.append(f"in {place} ({said})")
-        beside = self._beside[reading]
+        beside = reading.beside
         if beside is not None and not self._others.only:
             there = self._beside_of(reading)
             known.update(dict.fromkeys(there))

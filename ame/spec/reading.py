@@ -40,6 +40,7 @@ class Reading:
 
     Attributes:
         file: absolute.
+        beside: the folder with the projects beside this one; None: there are none.
         section: the file as a whole.
         neighbours: the other projects of this loading.
         project: the project's name; None until it is known, or when it cannot be read.
@@ -55,6 +56,7 @@ class Reading:
 
     problems: Problems
     file: Path
+    beside: Path | None
     section: Section
     neighbours: Neighbours
     project: str | None = None
@@ -167,6 +169,17 @@ def _find_elsewhere(
     reading: Reading, node: yaml.Node, kind: str, owner: str, project: str, name: str
 ) -> Target | None:
     target = f"{kind} {shown(name)} of project {shown(project)}"
+    if kind == "task":
+        reading.problems.add(
+            "AME-E125",
+            node,
+            f"{owner} refers to {target}.",
+            why="A task runs in the folder of its own project, with the files that are there.",
+            fix="Define a task here, if need be on a template of that project "
+            f"(`fromTemplate: {project}.NAME`), or take what that task makes as a data set of that project "
+            f"(`dataSets: [{project}.NAME]`).",
+        )
+        return None
     if kind != "template":
         why = f"This release reads one project, which is {shown(str(reading.project))}."
         reading.problems.add(
