@@ -1,4 +1,4 @@
-"""What a deployed project keeps of those that it refers to: their AME files, beside its own snapshot.
+"""What a deployed project keeps of those that it refers to: their AME files, and files that no task makes.
 
 On a laptop they are folders; where a deployed run starts there is none of them, and the project has to mean
 there what it meant when it was deployed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ame.runtime import project_digest
+from ame.runtime import project_digest, project_files
 from ame.spec import Others, Project
 from ame.store import Entry, Manifest, SnapshotStore, digest_of_folder, put_over
 
@@ -31,7 +31,10 @@ def deployed_digest(project: Project) -> str:
     needed = project.needed
     if not needed:
         return digest
-    parts = [digest, *(f"{name} {_digest(needed[name])}" for name in sorted(needed))]
+    parts = [digest]
+    for name in sorted(needed):
+        other = needed[name]
+        parts.append(f"{name} {digest_of_folder(other.folder, _files(project, other))}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -44,8 +47,9 @@ def keep_neighbours(store: SnapshotStore, project: Project, digest: str) -> None
     """
     parts = {}
     for name, other in project.needed.items():
-        key = neighbours_key(name, f"file-{_digest(other)}")
-        store.save_files(key, other.folder, _files(other))
+        files = _files(project, other)
+        key = neighbours_key(name, f"part-{digest_of_folder(other.folder, files)}")
+        store.save_files(key, other.folder, files)
         parts[name] = store.manifest(key)
     if parts:
         top = Manifest("neighbours", (Entry(path=".", kind="folder", mode=0o755),))
@@ -57,9 +61,12 @@ def those_in(folder: Path) -> Others:
     return Others(places=(folder,), only=True)
 
 
-def _files(other: Project) -> list[Path]:
-    return [other.file]
-
-
-def _digest(other: Project) -> str:
-    return digest_of_folder(other.folder, _files(other))
+def _files(project: Project, other: Project) -> list[Path]:
+    """The AME file of another project, and the data sets of it that are needed and that no task makes."""
+    users = [project, *project.needed.values()]
+    needed = [user.data_set(name) for user in users for name in user.borrowed]
+    kept = {other.folder / each.path for owner, each in needed if owner is other and each.task is None}
+    files = {other.file}
+    if kept:
+        files |= {file for file in project_files(other) if kept & {file, *file.parents}}
+    return sorted(files)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from ame.sources import load_project
 from ame.spec import Model, Others, Project
 from ame.store import SnapshotStore
 
-__all__ = ["Work", "open_work", "with_values"]
+__all__ = ["Work", "in_home_of", "open_work", "with_values"]
+
+_HOME: ContextVar[Home | None] = ContextVar("the home of the project for which others work", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,19 @@ class Work:
         return f"ame:{self.project.name}.{model}:{version}"
 
 
+@contextmanager
+def in_home_of(work: Work) -> Iterator[None]:
+    """Let the runs of other projects that the block starts in this process keep their state with this work.
+
+    What one project needs of another is made once for it, and nothing is written into the other's folder.
+    """
+    before = _HOME.set(work.home)
+    try:
+        yield
+    finally:
+        _HOME.reset(before)
+
+
 def open_work(
     project: str,
     env: Mapping[str, str] | None = None,
@@ -112,7 +129,7 @@ def open_work(
             )
         )
     loaded = load_project(Path(project), others)
-    home = home or home_of(loaded.folder, loaded.name)
+    home = home or _HOME.get() or home_of(loaded.folder, loaded.name)
     given = dict(env or {})
     return Work(
         project=with_values(loaded, given),

@@ -177,14 +177,15 @@ def misplaced_gpu(model: Model) -> Iterator[Diagnosis]:
 
 
 def _with_makers(project: Project, task: Task) -> list[Task]:
-    found = {task.name: task}
-    todo = [task]
+    found = {(project.name, task.name): task}
+    todo = [(project, task)]
     while todo:
-        for name in todo.pop().data_sets:
-            maker = project.data_sets[name].task
-            if maker is not None and maker not in found:
-                found[maker] = project.tasks[maker]
-                todo.append(project.tasks[maker])
+        user, needing = todo.pop()
+        for owner, data_set in map(user.data_set, needing.data_sets):
+            maker = data_set.task
+            if maker is not None and (owner.name, maker) not in found:
+                found[owner.name, maker] = owner.tasks[maker]
+                todo.append((owner, owner.tasks[maker]))
     return list(found.values())
 
 

@@ -4,6 +4,7 @@ from ame.spec.elsewhere import Fetched, GitSource, NotFetchedError, Others
 from ame.spec.load import find_project_file, load_project
 from ame.spec.project import (
     AbTestSection,
+    Borrowed,
     DataSet,
     Deployment,
     Executor,
@@ -22,6 +23,7 @@ from ame.spec.project import (
 
 __all__ = [
     "AbTestSection",
+    "Borrowed",
     "DataSet",
     "Deployment",
     "Executor",

@@ -58,7 +58,7 @@ def _makers(
 ) -> Iterator[tuple[str, str]]:
     """The data sets that a task and its steps need and that tasks make, with these."""
     for name in (name for each in (task, *steps_of(task, tasks)) for name in each.data_sets):
-        maker = data_sets[name].task
+        maker = data_sets[name].task if name in data_sets else None
         if maker is not None:
             yield name, maker
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec import words
+from ame.spec.borrowed import refuse_cycles_over, refuse_one_place
 from ame.spec.collector import collector_paused
 from ame.spec.data_sets import read_data_sets, refuse_cycles
 from ame.spec.drafts import finish_tasks
@@ -18,7 +19,7 @@ from ame.spec.nodes import read_document
 from ame.spec.peek import FILE_NAMES
 from ame.spec.pipelines import read_pipelines
 from ame.spec.problems import Problems
-from ame.spec.project import Project
+from ame.spec.project import Borrowed, Project
 from ame.spec.reading import Reading
 from ame.spec.section import Section
 from ame.spec.tasks import read_tasks, read_templates
@@ -77,6 +78,8 @@ def _load(file: Path, others: Others) -> Project:
         projects[reading] = _finished(reading, referred[reading])
     for reading, found in referred.items():
         found |= {name: projects[other] for name, other in reading.others.items()}
+    if any(project.borrowed for project in projects.values()):
+        refuse_cycles_over(first.problems, {each.name: each for each in projects.values()})
     errors = list(first.problems.errors())
     for other, (where, owner) in neighbours.needed.items():
         note = f"It is needed at {where}, by {owner}."
@@ -110,6 +113,7 @@ def _finished(reading: Reading, others: Mapping[str, Project]) -> Project:
     read_pipelines(reading)
     tasks = finish_tasks(reading)
     refuse_cycles(reading.problems, tasks, reading.data_sets)
+    refuse_one_place(reading, tasks)
     return Project(
         name=reading.project or "",
         folder=reading.file.parent,
@@ -118,6 +122,9 @@ def _finished(reading: Reading, others: Mapping[str, Project]) -> Project:
         tasks=tasks,
         data_sets=reading.data_sets,
         enable_triggers=reading.section.boolean("enableTriggers"),
+        borrowed={
+            name: Borrowed(str(found.reading.project), found.name) for name, found in reading.borrowed.items()
+        },
         others=others,
         warnings=reading.problems.warnings(),
     )

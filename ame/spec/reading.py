@@ -51,6 +51,7 @@ class Reading:
         data_sets: by name.
         pipelines: by the task's name, the groups of steps that follow each other; of two tasks, one of which
             is an inline step of the other, the outer one comes first.
+        borrowed: data sets of other projects that are needed here, by `PROJECT.NAME`.
         flat: templates with all that they build on, by name; filled as they are needed.
     """
 
@@ -67,6 +68,7 @@ class Reading:
     inline: dict[str, TaskDraft] = field(default_factory=dict)
     data_sets: dict[str, DataSet] = field(default_factory=dict)
     pipelines: dict[str, tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
+    borrowed: dict[str, Target] = field(default_factory=dict)
     flat: dict[str, TaskDraft] = field(default_factory=dict)
 
 
@@ -112,9 +114,24 @@ def read_reference(problems: Problems, node: yaml.Node, name: str) -> Reference 
 def resolve(
     reading: Reading, reference: Reference, kind: str, owner: str, known: Mapping[str, object]
 ) -> str | None:
-    """The name in `known` that is meant, or None with a problem (AME-E102, AME-E125)."""
-    target = find(reading, reference, kind, owner, known)
-    return target.name if target is not None else None
+    """The name in `known` that is meant, or None with a problem (AME-E102, AME-E125).
+
+    What another project has is called `PROJECT.NAME`, and noted as borrowed.
+    """
+    home = reference.home
+    if home is None:
+        target = find(reading, reference, kind, owner, known)
+    else:
+        target = find(home, reference, kind, owner, home.data_sets)
+    if target is None or target.reading is reading:
+        return target.name if target is not None else None
+    name = f"{target.reading.project}.{target.name}"
+    if name in known or reading.borrowed.setdefault(name, target) != target:
+        what = f"two {kind}s have the name {shown(name)}."
+        why = f"One is of project {shown(str(target.reading.project))}."
+        reading.problems.add("AME-E115", reference.node, what, why, "Rename one of them.")
+    reading.others[str(target.reading.project)] = target.reading
+    return name
 
 
 def find(
@@ -180,16 +197,10 @@ def _find_elsewhere(
             f"(`dataSets: [{project}.NAME]`).",
         )
         return None
-    if kind != "template":
-        why = f"This release reads one project, which is {shown(str(reading.project))}."
-        reading.problems.add(
-            "AME-E125", node, f"{owner} refers to {target}.", why=why, fix="Copy it into this file."
-        )
-        return None
     other = reading.neighbours.need(reading, project, node, owner, target)
     if other is None:
         return None
-    known = other.templates
+    known: Mapping[str, object] = other.templates if kind == "template" else other.data_sets
     if name in known:
         return Target(other, name)
     reading.problems.add(

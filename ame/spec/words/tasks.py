@@ -179,7 +179,8 @@ _TASK_KEYS = {
     "secrets": SECRETS_KEY,
     "dataSets": Key(
         OneOf((ListOf(_DATA_SET_USE),), older=(_DATA_SET_USE,)),
-        "Names of data sets that stand in the workspace before the start.",
+        "Names of data sets that stand in the workspace before the start; `PROJECT.NAME` for one of another "
+        "project.",
     ),
     "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
     "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
