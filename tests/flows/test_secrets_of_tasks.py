@@ -99,7 +99,6 @@ async def test_those_that_are_missing_are_told_before_the_start(
         "'no-where', or set the variable where the task runs."
     )
     assert first in report["message"]
-    assert (
-        "AME-E225 ame.yml:7:9 secret 'path' of task 'make' is not there, in vault 'kv'." in report["message"]
-    )
+    second = f"AME-E225 {file}:10:9 secret 'path' of task 'make' is not there, in vault 'kv'."
+    assert second in report["message"]
     assert not (made.folder / "seen").exists()
