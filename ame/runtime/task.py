@@ -11,7 +11,7 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
 from ame.runtime.changed import changed_files, state_of
 from ame.runtime.command import Ended, run_command
-from ame.runtime.executors import command_of, environment_of, variables_of
+from ame.runtime.executors import environment_of, variables_of
 from ame.runtime.handing import Handed, place_of_step
 from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_in_the_way, refuse_missing
 from ame.runtime.variables import task_variables
@@ -114,9 +114,9 @@ def execute_task(
             extra=inputs.extra,
         )
         variables |= variables_of(task, environment, variables.get("PATH", ""))
-        on_masked_line(f"$ {command_of(task)}")
+        on_masked_line(f"$ {task.executor.command_line}")
         ended = run_command(
-            command_of(task),
+            task.executor.command_line,
             folder=place,
             env=variables,
             on_line=on_line,
@@ -146,8 +146,8 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
         return Diagnosis(
             code="AME-E202",
             where=task.where,
-            what=f"task '{task.name}' was ended: `{command_of(task)}` ran longer than its timeout of "
-            f"{task.timeout:g} s.",
+            what=f"task '{task.name}' was ended: `{task.executor.command_line}` ran longer than its timeout "
+            f"of {task.timeout:g} s.",
             why=why,
         )
     hint = ""
@@ -157,6 +157,6 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
     return Diagnosis(
         code="AME-E201",
         where=task.where,
-        what=f"task '{task.name}' failed: `{command_of(task)}` ended {how}.",
+        what=f"task '{task.name}' failed: `{task.executor.command_line}` ended {how}.",
         why=why + hint,
     )

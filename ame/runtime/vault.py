@@ -38,7 +38,7 @@ def read_vault(secret: Secret, task: str) -> str:
             _missing(
                 secret,
                 task,
-                f"Vault is found by VAULT_ADDR and VAULT_TOKEN; {' and '.join(missing)} is not set here.",
+                f"Vault is found by VAULT_ADDR and VAULT_TOKEN. Not set here: {', '.join(missing)}.",
             )
         )
     path, mount = secret.key.strip("/"), str(secret.vault).strip("/")

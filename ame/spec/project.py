@@ -54,6 +54,11 @@ class Executor:
     command: str
     python_version: str | None = None
 
+    @property
+    def command_line(self) -> str:
+        """What is run: the command, or what stands for it."""
+        return self.command or ("mlflow run ." if self.kind == "mlflow" else "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:

@@ -57,7 +57,7 @@ def test_without_its_settings_it_is_missing(
     monkeypatch.delenv(name)
     assert refusal() == (
         "AME-E225 ame.yml:7:9 secret 'team/blob' of task 'train' is not there, in vault 'kv'. Vault is found by "
-        f"VAULT_ADDR and VAULT_TOKEN; {name} is not set here. Set VAULT_ADDR and VAULT_TOKEN where the task runs, "
+        f"VAULT_ADDR and VAULT_TOKEN. Not set here: {name}. Set VAULT_ADDR and VAULT_TOKEN where the task runs, "
         "and write the secret to that vault."
     )
 
