@@ -6,7 +6,6 @@ import zoneinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from ame.diagnosis import did_you_mean
 from ame.spec.problems import Unreadable
 
 __all__ = ["read_cron", "read_timezone"]
@@ -73,9 +72,14 @@ def read_timezone(text: str) -> str:
             return zoneinfo.ZoneInfo(text).key
         except (KeyError, ValueError, OSError):
             pass
-    hint = did_you_mean(text, zoneinfo.available_timezones()) if len(text) < 40 else ""
     why = "A time zone is a name of the IANA database, such as UTC or Europe/Berlin."
-    raise Unreadable("AME-E120", why, hint)
+    raise Unreadable("AME-E120", why, known=_time_zones())
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    """Kept, because looking for them opens every file of the database."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _values(field: _Field, part: str) -> set[int]:

@@ -37,15 +37,14 @@ def refuse_cycles(problems: Problems, tasks: Mapping[str, Task], data_sets: Mapp
     for start in tasks:
         if start in done:
             continue
-        path = {start: None}
+        path = {start: 0}
         todo = [_makers(tasks[start], tasks, data_sets)]
         while todo:
             for data_set, maker in todo[-1]:
                 if maker in path:
-                    names = list(path)
-                    _report(problems, tasks, names[names.index(maker) :], data_set)
+                    _report(problems, tasks, path, path[maker], data_set)
                 elif maker in tasks and maker not in done:
-                    path[maker] = None
+                    path[maker] = len(path)
                     todo.append(_makers(tasks[maker], tasks, data_sets))
                     break
             else:
@@ -63,14 +62,23 @@ def _makers(
             yield name, maker
 
 
-def _report(problems: Problems, tasks: Mapping[str, Task], circle: list[str], last: str) -> None:
-    task = tasks[circle[-1]]
-    what = f"task {shown(task.name)} needs the data set {shown(last)}, which it makes itself."
+def _report(
+    problems: Problems, tasks: Mapping[str, Task], path: dict[str, int], start: int, data_set: str
+) -> None:
+    """Reports the circle that is the end of a path, from the task at `start`.
+
+    The last task of the path needs the data set that the one at `start` makes.
+    """
+    task = tasks[next(reversed(path))]
+    if problems.has("AME-E127", task.where):
+        return
+    what = f"task {shown(task.name)} needs the data set {shown(data_set)}, which it makes itself."
     why = ""
+    circle = list(path)[start:]
     if len(circle) > 1:
         what = (
-            f"task {shown(task.name)} needs the data set {shown(last)}, which task {shown(circle[0])} makes, "
-            "which waits for it."
+            f"task {shown(task.name)} needs the data set {shown(data_set)}, which task {shown(circle[0])} "
+            "makes, which waits for it."
         )
         why = f"{listed([*circle, circle[0]], ' -> ')}: each needs what the next one makes."
     problems.add("AME-E127", task.where, what, why)

@@ -13,7 +13,7 @@ from ame.spec.drafts import finish_tasks
 from ame.spec.models import read_models
 from ame.spec.nodes import read_document
 from ame.spec.pipelines import read_pipelines
-from ame.spec.problems import Problems
+from ame.spec.problems import Problems, printable
 from ame.spec.project import Project
 from ame.spec.reading import Reading
 from ame.spec.section import Section
@@ -47,7 +47,11 @@ def find_project_file(path: Path) -> Path:
     Raises:
         Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
+    try:
+        path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
+    except FileNotFoundError:
+        what = "the folder that this command runs in is not there any more."
+        raise _refused("AME-E101", path, what, "Enter it again, or give an absolute path.") from None
     if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir() raises where a folder may not be entered
         if os.path.lexists(path):
             return path
@@ -64,7 +68,7 @@ def find_project_file(path: Path) -> Path:
 
 def _load(file: Path) -> Project:
     problems = Problems(_as_typed(file))
-    root = read_document(file, problems.file)
+    root = read_document(file, problems)
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
     reading = Reading(problems, project=section.text("name"))
@@ -92,6 +96,9 @@ def _refused(code: str, path: Path, what: str, fix: str = "") -> Refused:
 
 
 def _as_typed(path: Path) -> str:
-    """Relative to the working directory when it lies below it, as a user types it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """Relative to the working directory when it lies below it, as a user types it; on one line."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return printable(str(path))
+    return printable(str(path.relative_to(here) if path.is_relative_to(here) else path))

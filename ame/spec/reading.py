@@ -32,6 +32,7 @@ class Reading:
         data_sets: by name.
         pipelines: by the task's name, the groups of steps that follow each other; of two tasks, one of which
             is an inline step of the other, the outer one comes first.
+        unfolded: how many keys and values tasks and templates have with what their templates say.
     """
 
     problems: Problems
@@ -41,6 +42,7 @@ class Reading:
     inline: dict[str, TaskDraft] = field(default_factory=dict)
     data_sets: dict[str, DataSet] = field(default_factory=dict)
     pipelines: dict[str, tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
+    unfolded: int = 0
 
 
 class Step(NamedTuple):

@@ -139,7 +139,8 @@ class Section:
             return reader(text)
         except Unreadable as error:
             what = f"{name} of {self.owner} is {shown(text)}."
-            self.problems.add(error.code, node, what, error.why, error.fix)
+            fix = error.fix or self.problems.near(text, error.known)
+            self.problems.add(error.code, node, what, error.why, fix)
             return None
 
     def text(self, key: str) -> str | None:
