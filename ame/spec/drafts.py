@@ -13,13 +13,13 @@ from typing import Any, Literal, cast
 from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.entries import Entry
-from ame.spec.graphs import MOST_VALUES
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.project import Executor, Schedule, Task
 from ame.spec.reading import Reading, Reference, resolve
 from ame.spec.resources import Said, check_gpu_product, resources_of
 from ame.spec.steps import with_steps
+from ame.spec.unfolding import note_unfolded
 
 __all__ = ["TaskDraft", "finish_tasks"]
 
@@ -75,13 +75,21 @@ def finish_tasks(reading: Reading) -> dict[str, Task]:
         drafts.sort(key=lambda draft: (draft.where.line or 0, draft.where.column or 0))
     complete = {}
     for draft in drafts:
-        if draft.template is None:
-            complete[draft.name] = draft
-        else:
-            base = _base(reading, draft)
-            # Without its template nobody knows whether a task has a command.
-            complete[draft.name] = _over(reading, flat[base], draft) if base else replace(draft, refused=True)
+        complete[draft.name] = _complete(reading, draft, flat)
     return {name: _finish(reading, draft) for name, draft in with_steps(reading, complete).items()}
+
+
+def _complete(reading: Reading, draft: TaskDraft, flat: Mapping[str, TaskDraft]) -> TaskDraft:
+    """A task with what its template says, which `flat` knows."""
+    if draft.template is None:
+        return draft
+    base = _base(reading, draft)
+    if base is None:
+        # Nobody knows whether the template would have given it a command.
+        return replace(draft, refused=True)
+    whole = merged(flat[base], draft)
+    note_unfolded(reading, whole, "templates")
+    return whole
 
 
 def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
@@ -122,30 +130,12 @@ def _flatten(reading: Reading, template: TaskDraft, flat: dict[str, TaskDraft]) 
         current = reading.templates[base] if base else None
     below = flat[current.name] if current is not None else None
     for draft in reversed(chain.values()):
-        below = _over(reading, below, draft) if below is not None else draft
+        if below is None:
+            below = draft
+        else:
+            below = merged(below, draft)
+            note_unfolded(reading, below, "templates")
         flat[draft.name] = below
-
-
-def _over(reading: Reading, base: TaskDraft, own: TaskDraft) -> TaskDraft:
-    """`merged`, as long as all templates together unfold to no more than aliases may."""
-    result = merged(base, own)
-    parts = (result.resources, result.env, result.data_sets, result.artifacts, result.kubernetes)
-    reading.unfolded += sum(map(_weight, parts))
-    if reading.unfolded > MOST_VALUES:
-        why = f"All tasks and templates with theirs have more than {MOST_VALUES:,} keys and values."
-        reading.problems.give_up(own.where, f"{own.owner} unfolds to too much through its templates.", why)
-    return result
-
-
-def _weight(value: object) -> int:
-    """How many keys and values there are, at every depth."""
-    if isinstance(value, Reference | Said):
-        return 1
-    if isinstance(value, Mapping):
-        return sum(1 + _weight(each) for each in value.values())
-    if isinstance(value, tuple | list):
-        return sum(map(_weight, value))
-    return 1
 
 
 def _base(reading: Reading, draft: TaskDraft) -> str | None:

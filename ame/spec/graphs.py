@@ -113,4 +113,5 @@ def _too_much(problems: Problems, node: yaml.Node) -> Diagnosis:
         where=problems.where(node),
         what="what stands here unfolds to too much through its aliases.",
         why=f"An AME file unfolds to at most {MOST_VALUES:,} keys and values, {DEEPEST} levels deep.",
+        fix="Use fewer aliases: each counts as all that its anchor holds.",
     )

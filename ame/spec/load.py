@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec import words
+from ame.spec.circles import refuse_circles
 from ame.spec.collector import collector_paused
-from ame.spec.data_sets import read_data_sets, refuse_cycles
+from ame.spec.data_sets import read_data_sets
 from ame.spec.drafts import finish_tasks
 from ame.spec.models import read_models
 from ame.spec.nodes import read_document
@@ -78,7 +79,7 @@ def _load(file: Path) -> Project:
     models = read_models(reading, section)
     read_pipelines(reading)
     tasks = finish_tasks(reading)
-    refuse_cycles(problems, tasks, reading.data_sets)
+    refuse_circles(problems, tasks, reading.data_sets)
     problems.refuse_errors()
     return Project(
         name=reading.project or "",

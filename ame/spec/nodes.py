@@ -97,7 +97,8 @@ def _compose(text: str, shown_as: str) -> yaml.Node | None:
     except _TooMuchError as error:
         mark = error.node.start_mark
         where = Where(shown_as, mark.line + 1, mark.column + 1)
-        raise Refused(Diagnosis(code="AME-E107", where=where, what=error.what, why=error.why)) from None
+        diagnosis = Diagnosis(code="AME-E107", where=where, what=error.what, why=error.why, fix=error.fix)
+        raise Refused(diagnosis) from None
     except yaml.MarkedYAMLError as error:
         raise Refused(explain(error, text, shown_as)) from None
     except ValueError as error:
@@ -111,11 +112,12 @@ def _compose(text: str, shown_as: str) -> yaml.Node | None:
 
 
 class _TooMuchError(yaml.YAMLError):
-    def __init__(self, node: yaml.Node, what: str, why: str) -> None:
-        super().__init__(what, why)
+    def __init__(self, node: yaml.Node, what: str, why: str, fix: str) -> None:
+        super().__init__(what, why, fix)
         self.node = node
         self.what = what
         self.why = why
+        self.fix = fix
 
 
 class _Untyped:
@@ -135,10 +137,12 @@ class _Untyped:
             return
         if self.depth > DEEPEST:
             why = f"More than {DEEPEST} levels stand inside each other."
-            raise _TooMuchError(parent, "the file is nested too deeply.", why)
+            fix = "Write it flatter; is a bracket or a dash too many?"
+            raise _TooMuchError(parent, "the file is nested too deeply.", why, fix)
         if self.count > MOST_VALUES:
             why = f"Up to here it has {MOST_VALUES:,} keys and values, which is the most that is read."
-            raise _TooMuchError(_last(parent), "the file holds too much.", why)
+            fix = "Make two projects of it, each with a folder and an ame.yml of its own."
+            raise _TooMuchError(_last(parent), "the file holds too much.", why, fix)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -167,7 +171,7 @@ class _PythonLoader(_Untyped, Reader, Scanner, Parser, Composer):
         try:
             chunks: list[str] = super().scan_flow_scalar_non_spaces(double, start_mark)
             "".join(chunks).encode()
-        except ValueError:
+        except (OverflowError, ValueError):
             problem = "found invalid Unicode character escape code"
             context = "while scanning a double-quoted scalar"
             raise ScannerError(context, start_mark, problem, self.get_mark()) from None

@@ -43,13 +43,16 @@ class Problems:
     """Errors and warnings of one file; one kind of mistake in one place is reported once.
 
     The same place is read several times when an anchor is used several times.
+
+    Attributes:
+        met: how many errors there were, with those that had been reported already.
     """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[tuple[str, Where], Diagnosis] = {}
         self._compared = 0
-        self._errors = 0
+        self.met = 0
 
     def where(self, node: yaml.Node) -> Where:
         mark = node.start_mark
@@ -67,8 +70,8 @@ class Problems:
             diagnosis = Diagnosis(code=code, where=where, what=texts[0], why=texts[1], fix=texts[2])
             self._found[code, where] = diagnosis
         if not code.startswith("AME-W"):
-            self._errors += 1
-            if self._errors > MOST_ERRORS:
+            self.met += 1
+            if self.met > MOST_ERRORS:
                 self.give_up(
                     Where(self.file),
                     f"the file was read until {MOST_ERRORS:,} mistakes were met.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from ame.spec.entries import text_of
+from ame.spec.nodes import is_null
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.section import Section
 from ame.spec.words import NAMED
@@ -108,7 +109,7 @@ def owner_of(node: yaml.Node, kind: str) -> str:
     """`task 'train'` for a mapping that has a name, else `a task`."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.value == "name" and isinstance(value, yaml.ScalarNode) and value.value:
+            if key.value == "name" and isinstance(value, yaml.ScalarNode) and not is_null(value):
                 return f"{kind} {shown(value.value)}"
     return f"a {kind}"
 

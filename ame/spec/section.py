@@ -199,15 +199,22 @@ class Section:
         return Section(self.problems, entry.value, shape, owner or f"'{key}' of {self.owner}")
 
     def items(self, key: str) -> list[yaml.Node]:
-        """The entries of a list; none when nothing stands there."""
+        """The entries of a list, without those, which are problems, that hold nothing; none for no list."""
         entry = self.entries.get(key)
         if entry is None or is_null(entry.value):
             return []
         node = entry.value
         if is_list(node):
-            return list(node.value)
+            return [each for each in node.value if not self._holds_nothing(key, each)]
         wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list")
         return []
+
+    def _holds_nothing(self, key: str, node: yaml.Node) -> bool:
+        if not is_null(node):
+            return False
+        what = f"an entry of '{key}' of {self.owner} is empty."
+        self.problems.add("AME-E113", node, what, fix="Leave it out, or write what is meant.")
+        return True
 
     def texts(self, key: str) -> list[tuple[str, yaml.Node]]:
         """The entries of a list of texts, none of them twice, as its key reads them."""

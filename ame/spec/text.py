@@ -82,9 +82,12 @@ def _bytes(path: Path, where: Where) -> bytes:
         with open(path, "rb", opener=_without_waiting) as file:  # Path.open takes no opener
             raw = file.read(LARGEST_FILE + 1) or b""
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        why = f"{error.strerror or type(error).__name__}."
+        fix = "Make it readable to the user that runs this." if isinstance(error, PermissionError) else ""
+        if path.is_symlink():
+            fix = "It is a link: let it point to a file that can be read."
         raise Refused(
-            Diagnosis(code="AME-E104", where=where, what="the file cannot be read.", why=f"{reason}.")
+            Diagnosis(code="AME-E104", where=where, what="the file cannot be read.", why=why, fix=fix)
         ) from None
     if len(raw) > LARGEST_FILE:
         raise Refused(
@@ -124,6 +127,7 @@ def _odd(raw: bytes, place: Where, character: str) -> Diagnosis:
         where=place,
         what="the file holds a character that no YAML file may hold.",
         why=f"It is U+{ord(character):04X}; is this a binary file?",
+        fix="Delete it.",
     )
 
 

@@ -22,6 +22,7 @@ child = os.fork()
 if not child:
     signal.alarm(300)
     resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
     os.execv(sys.argv[2], sys.argv[2:])
 _, status, used = os.wait4(child, 0)
 with open(sys.argv[1], "w") as file:
@@ -73,7 +74,10 @@ def refusals(load: Load) -> Refusals:
 
 @pytest.fixture
 def ame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """The real command, in a folder of its own; it is killed after a minute of its processor's time."""
+    """The real command, in a folder of its own; it is killed after a minute of its processor's time.
+
+    It gets a gibibyte of addresses, so that what wants more ends without its diagnosis.
+    """
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

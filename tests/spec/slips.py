@@ -67,9 +67,9 @@ _PIECES = (
 )
 
 
-def mutated(chance: random.Random) -> bytes:
-    """A file of the corpus with one to six slips of bytes, pieces and lines."""
-    raw = chance.choice(CORPUS)
+def mutated(chance: random.Random, raw: bytes | None = None) -> bytes:
+    """A file, by default one of the corpus, with one to six slips of bytes, pieces and lines."""
+    raw = chance.choice(CORPUS) if raw is None else raw
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         raw = chance.choice(_SLIPS)(chance, raw)
     return raw

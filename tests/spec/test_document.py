@@ -31,12 +31,12 @@ def parser(request, monkeypatch):
         (
             b"name: x\na: \x00\n",
             ":2:4",
-            "holds a character that no YAML file may hold. It is U+0000; is this a binary file?",
+            "holds a character that no YAML file may hold. It is U+0000; is this a binary file? Delete it.",
         ),
         (
             b"name: \x1b[0m\n",
             ":1:7",
-            "holds a character that no YAML file may hold. It is U+001B; is this a binary file?",
+            "holds a character that no YAML file may hold. It is U+001B; is this a binary file? Delete it.",
         ),
         (
             b"#" * (texts.LARGEST_FILE + 1),
@@ -69,7 +69,9 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     with pytest.raises(Refused) as refused:
         load_project(Path())
 
-    assert str(refused.value) == "AME-E104 ame.yml the file cannot be read. Permission denied."
+    assert str(refused.value) == (
+        "AME-E104 ame.yml the file cannot be read. Permission denied. Make it readable to the user that runs this."
+    )
 
 
 def test_a_dangling_link(tmp_path, monkeypatch):
@@ -79,7 +81,10 @@ def test_a_dangling_link(tmp_path, monkeypatch):
     with pytest.raises(Refused) as refused:
         load_project(Path())
 
-    assert str(refused.value) == "AME-E104 ame.yml the file cannot be read. No such file or directory."
+    assert (
+        str(refused.value)
+        == "AME-E104 ame.yml the file cannot be read. No such file or directory. It is a link: let it point to a file that can be read."
+    )
 
 
 def chain(links: int) -> str:
@@ -97,7 +102,7 @@ def bomb(floors: int) -> str:
 ITSELF = "what stands here contains itself through an alias."
 TOO_MUCH = "what stands here unfolds to too much through its aliases."
 FIX = "Write what is meant where the alias (* and the name) stands."
-BOUNDS = "An AME file unfolds to at most 300,000 keys and values, 64 levels deep."
+BOUNDS = "An AME file unfolds to at most 300,000 keys and values, 64 levels deep. Use fewer aliases: each counts as all that its anchor holds."
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,7 @@ def test_aliases_end(refusals, parser, text, place, said):
     ("text", "place"), [("[" * 100_000, "1:64"), ("- " * 100_000 + "x", "1:127")], ids=["brackets", "dashes"]
 )
 def test_nesting_ends_before_the_parser_crashes(refusals, parser, text, place):
-    said = "the file is nested too deeply. More than 64 levels stand inside each other."
+    said = "the file is nested too deeply. More than 64 levels stand inside each other. Write it flatter; is a bracket or a dash too many?"
 
     assert refusals(text) == [f"AME-E107 ame.yml:{place} {said}"]
 

@@ -104,6 +104,32 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         ),
         {"AME-E115", "AME-E127"},
     ),
+    # Pipelines.
+    "steps at once": (
+        lambda: f"{TASKS}{entries(20_000, TASK)}- name: p\n  pipeline:\n  - [{entries(20_000, '{taskRef: task-#},')}]\n",
+        set(),
+    ),
+    "small pipelines": (lambda: TASKS + entries(20_000, f"- {{name: t#, pipeline: [{{{PIP}}}]}}\n"), set()),
+    "a wide pipeline": (
+        lambda: f"{TASKS}- {{name: a, {PIP}}}\n- name: p\n  env: [{entries(9_000, '{key: A#, val: b},')}]\n  pipeline: [{entries(9_000, f'{{name: t#, {PIP}}},')}]\n",
+        {"AME-E107"},
+    ),
+    "pipelines of pipelines": (
+        lambda: TASKS
+        + "".join(f"- {{name: t{i}, dataSets: [d{i}], pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
+        + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
+        + entries(8_000, "- {name: d#, path: d, task: {taskRef: t8000}}\n"),
+        set(),
+    ),
+    "circles of pipelines": (
+        lambda: TASKS
+        + "".join(
+            f"- {{name: t{i}, dataSets: [d], pipeline: [{{taskRef: t{(i + 1) % 6_000}}}, {{taskRef: t0}}, {{taskRef: t1}}]}}\n"
+            for i in range(6_000)
+        )
+        + "dataSets: [{name: d, path: d, task: {taskRef: t0}}]\n",
+        {"AME-E107", "AME-E137"},
+    ),
     "classes": (lambda: ab_test(f"data: {{path: a}}, task: multiclass, classes: [{entries(90_000, '#,')}]"), set()),
     # Texts over which a careless pattern goes again and again.
     "addresses without an end": (lambda: ab_test(f'data: {{uri: "{"s3://a:" * (LONG // 7)}"}}'), {"AME-E134"}),
@@ -127,6 +153,40 @@ def test_a_flood_ends(ame, flood, codes):
     assert {diagnosis["code"] for diagnosis in ended.diagnoses()} == codes
     assert ended.seconds < MOST_SECONDS
     assert ended.mebibytes < MOST_MEBIBYTES
+
+
+DIGITS = "9" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"name: {DIGITS}\n",
+        task(f"retries: {DIGITS}"),
+        task(f"retries: -{DIGITS}"),
+        task(f"timeout: {DIGITS}h"),
+        task(f"resources: {{cpu: {DIGITS}}}"),
+        task(f"resources: {{memory: 0.{DIGITS}}}"),
+        task(f"resources: {{memory: 1e{DIGITS}}}"),
+        task(f"resources: {{nvidia.com/gpu: {DIGITS}}}"),
+        task(f"triggers: {{schedule: '{DIGITS} * * * *'}}"),
+        task(f"triggers: {{schedule: '*/{DIGITS} * * * *'}}"),
+        task(f"triggers: {{schedule: '0 0 1-{DIGITS} * *', timezone: UTC}}"),
+        f"name: x\ntasks: [{{name: t, executor: !pip {{command: c, pythonVersion: 3.{DIGITS}}}}}]\n",
+        ab_test(f"data: {{path: a}}, alpha: 0.{DIGITS}"),
+        ab_test(f"data: {{path: a}}, looks: {DIGITS}"),
+        ab_test(f"data: {{path: a}}, primary: {{metric: roc_auc, margin: {DIGITS}}}"),
+        ab_test(f"data: {{path: a}}, spark: {{executors: {DIGITS}}}"),
+        ab_test(f"data: {{path: a}}, spark: {{master: 'local[{DIGITS}]'}}"),
+        f"name: x\nmodels: [{{name: m, validation: {{thresholds: {{a: {{min: {DIGITS}, max: 0}}}}}}}}]\n",
+    ],
+    ids=range(18),
+)
+def test_a_number_of_a_hundred_thousand_digits_is_one_short_diagnosis(refusals, text):
+    (said,) = refusals(text)
+
+    assert "'..." in said.replace("...'", "'...")
+    assert len(said) < 500
 
 
 def test_ten_thousand_unknown_keys_are_told_with_what_may_be_meant(ame):
@@ -163,16 +223,22 @@ def test_warnings_do_not_end_it(load):
         (
             "name: x\nmodels:\n" + "-\n" * MOST_VALUES,
             f"{MOST_VALUES - 3}:2",
-            "the file holds too much. Up to here it has 300,000 keys and values, which is the most that is read.",
+            "the file holds too much. Up to here it has 300,000 keys and values, which is the most that is read. Make two projects of it, each with a folder and an ame.yml of its own.",
         ),
         (
             f"name: x\ntemplates: [{{name: t, env: [{entries(400, '{key: A#, val: b},')}]}}]\ntasks:\n"
             + entries(600, f"- {{name: t#, {PIP}, fromTemplate: t}}\n"),
             "378:3",
-            "task 't374' unfolds to too much through its templates. All tasks and templates with theirs have more than 300,000 keys and values.",
+            "task 't374' unfolds to too much through its templates. All tasks with what their templates say have more than 300,000 keys and values. Say less there, or make two projects of it.",
+        ),
+        (
+            f"{TASKS}- name: p\n  env: [{entries(400, '{key: A#, val: b},')}]\n  pipeline:\n"
+            + entries(600, f"  - {{name: s#, {PIP}}}\n"),
+            "380:5",
+            "task 'p.s374' unfolds to too much through its pipelines. All tasks with what their pipelines say have more than 300,000 keys and values. Say less there, or make two projects of it.",
         ),
     ],
-    ids=["values", "templates"],
+    ids=["values", "templates", "pipelines"],
 )
 def test_where_too_much_begins(refusals, text, place, said):
     assert refusals(text) == [f"AME-E107 ame.yml:{place} {said}"]

@@ -35,7 +35,7 @@ SAVE = "Save it as UTF-8."
         ("name: x\n".encode("utf-32-le"), f":1:2 the file {WANTED} It looks like UTF-32. {SAVE}"),
         (
             b"a: 1\rb: \0\r",
-            ":2:4 the file holds a character that no YAML file may hold. It is U+0000; is this a binary file?",
+            ":2:4 the file holds a character that no YAML file may hold. It is U+0000; is this a binary file? Delete it.",
         ),
     ],
 )  # fmt: skip
@@ -93,11 +93,11 @@ PLACES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a device": (lambda path: path.symlink_to("/dev/zero"), f"this is a device, not a file. {NO_FILE}"),
     "a loop": (
         lambda path: path.symlink_to(path.name),
-        "the file cannot be read. Too many levels of symbolic links.",
+        "the file cannot be read. Too many levels of symbolic links. It is a link: let it point to a file that can be read.",
     ),
     "a link to nowhere": (
         lambda path: path.symlink_to("nowhere"),
-        "the file cannot be read. No such file or directory.",
+        "the file cannot be read. No such file or directory. It is a link: let it point to a file that can be read.",
     ),
 }
 
@@ -113,7 +113,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(ame, make, said):
         assert (ended.code, ended.stdout) == (1, "")
         assert ended.stderr == f"AME-E104 ame.yml {said}\n"
         (diagnosis,) = ame("validate", *arguments, "--json").diagnoses()
-        assert f"{diagnosis['what']} {diagnosis['why'] or diagnosis['fix']}" == said
+        assert " ".join(filter(None, (diagnosis[part] for part in ("what", "why", "fix")))) == said
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,35 @@ def test_an_odd_path_is_shown_on_one_line(ame, folder, shown):
     assert ended.stderr.count("\n") == 1
     file.write_text("name: x\n")
     assert ame("validate", file).stdout == "ame.yml is valid: project 'x', 0 models, 0 tasks, 0 data sets\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('name: "\\e[31mred"\n', r"'\x1b[31mred'"),
+        ('name: x\n"\\e]0;title\\a": 1\n', r"'\x1b]0;title\x07'"),
+        ('name: x\n"\\x9b31m": 1\n', r"'\x9b31m'"),
+        ("name: x\n\u202eabc: 1\n", r"'\u202eabc'"),
+        ('name: x\ntasks: [{name: "a\\rb", executor: !pip {command: c}}]\n', r"'a\rb'"),
+        ("name: x\ntasks: !<tag:\u200b> []\n", "tag"),
+        ("name: *a\u202e\n", "alias"),
+        (
+            'name: x\ntasks: [{name: a, executor: !pip {command: c}, env: [{key: "A\\b", val: c}]}]\n',
+            r"'A\x08'",
+        ),
+    ],
+    ids=["colour", "title", "c1", "right to left", "carriage return", "tag", "alias", "backspace"],
+)
+@pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["text", "json"])
+def test_nothing_of_a_file_steers_the_terminal(ame, text, shown, arguments):
+    Path("ame.yml").write_text(text)
+
+    ended = ame("validate", *arguments)
+
+    assert ended.code == 1
+    said = ended.stdout + ended.stderr
+    assert shown in (said.replace("\\\\", "\\") if arguments else said)
+    assert all(line.isprintable() for line in said.split("\n"))
 
 
 def test_no_path_at_all_is_a_wrong_use(ame):
@@ -254,7 +283,9 @@ def test_a_file_that_may_not_be_read():
         Path(folder, "ame.yml").touch(mode=0)
         os.seteuid(65534)
         try:
-            with pytest.raises(Refused, match="Permission denied"):
+            with pytest.raises(
+                Refused, match=r"Permission denied. Make it readable to the user that runs this"
+            ):
                 load_project(Path(folder))
         finally:
             os.seteuid(0)
