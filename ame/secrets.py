@@ -51,17 +51,23 @@ class Masker:
     A value of several lines is masked line by line, as logs show it. A value or line of fewer than six
     characters is left alone: hiding every `a` or `true` would hide the text and not the secret. A value is
     found as it is, and as it stands in a URL, in JSON, in what Python or a shell prints of it, and in base64.
+
+    Args:
+        secrets: values that look like secrets.
+        declared: values of which somebody has said that they are: hidden however short they are.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:
+        said = list(declared)
         pieces = {
             form
-            for secret in secrets
+            for secret in [*secrets, *said]
             for line in (secret, *secret.splitlines())
             for piece in (line.strip(),)
             if len(piece) >= _SHORTEST
             for form in _forms(piece)
         }
+        pieces |= {secret.strip() for secret in said if secret.strip()}
         # The longest first, so that no rest of a longer secret stays visible.
         ordered = sorted(pieces, key=lambda piece: (-len(piece), piece))
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None

@@ -15,7 +15,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ame.spec import words
-from ame.spec.grammar import Key, ListOf, MapOf, Number, OneOf, Shape, Tagged, Type, Whole, shapes_below
+from ame.spec.grammar import (
+    Choice,
+    Flag,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    OneOf,
+    Scalar,
+    Shape,
+    Tagged,
+    Type,
+    Whole,
+    shapes_below,
+)
 
 PAGE = Path(__file__).with_name("ame-file.md")
 SHAPES = {shape.name: shape for shape in shapes_below(words.PROJECT)}
@@ -49,10 +63,15 @@ def fresh(page: str) -> str:
         rows = list(_rows(shape, table.keys, "", {**homes, "": table.heading}))
         if shape.domains:
             rows.append(
-                ("`nvidia.com/gpu` and the like", _otherwise(shape.domains), shape.domains.about),
+                (
+                    "`nvidia.com/gpu` and the like",
+                    _kind(shape.domains.type),
+                    _otherwise(shape.domains),
+                    shape.domains.about,
+                ),
             )
         lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
-        return f"{found[1]}| key | default | meaning |\n|---|---|---|\n{lines}{found[3]}"
+        return f"{found[1]}| key | type | default | meaning |\n|---|---|---|---|\n{lines}{found[3]}"
 
     return _TABLE.sub(filled, page)
 
@@ -71,8 +90,8 @@ def _table(page: str, found: re.Match[str]) -> Table:
 
 def _rows(
     shape: Shape, keys: tuple[str, ...], prefix: str, homes: Mapping[str, str]
-) -> Iterator[tuple[str, str, str]]:
-    """Key, default and meaning, with those of what stands under each key and is told nowhere else.
+) -> Iterator[tuple[str, ...]]:
+    """Key, type, default and meaning, with those of what stands under each key and is told nowhere else.
 
     Args:
         homes: the heading of the table of each shape; that of this table under "".
@@ -82,7 +101,8 @@ def _rows(
         held = list(_held(key.type))
         links = dict.fromkeys(homes[each.name] for _, each in held if each.name in homes)
         links.pop(homes[""], None)
-        yield f"`{prefix}{word}`", _otherwise(key), _meaning(key, [_link(heading) for heading in links])
+        meaning = _meaning(key, [_link(heading) for heading in links])
+        yield f"`{prefix}{word}`", _kind(key.type), _otherwise(key), meaning
         for suffix, each in held:
             if each.name not in homes:
                 yield from _rows(each, tuple(each.keys), f"{prefix}{word}{suffix}.", homes)
@@ -101,7 +121,31 @@ def _held(of: Type) -> Iterator[tuple[str, Shape]]:
             for kind in of.kinds:
                 yield from _held(kind)
         case Tagged():
-            yield "", of.shape
+            yield from (("", shape) for shape in of.shapes)
+
+
+def _kind(of: Type) -> str:
+    """A type in a few words; today's forms only."""
+    match of:
+        case Scalar():
+            said = of.noun
+        case Choice():
+            said = "word"
+        case Whole():
+            said = "whole number"
+        case Number():
+            said = "number"
+        case Flag():
+            said = "true or false"
+        case ListOf():
+            said = f"list: {_kind(of.item)}"
+        case OneOf():
+            said = " or ".join(dict.fromkeys(map(_kind, of.kinds)))
+        case Tagged():
+            said = "mapping with a tag"
+        case _:
+            said = "mapping"
+    return said
 
 
 def _otherwise(key: Key) -> str:

@@ -77,8 +77,14 @@ async def run_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any)
     )
 
 
-async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: Any) -> FlowRun:
+async def start_step(
+    step: Flow[Any, Any], work: Work, of: str, *, once: str | None = None, **parameters: Any
+) -> FlowRun:
     """Start a step from its deployment and do not wait for it.
+
+    Args:
+        once: names what is to be started once whoever starts it; the run that there is comes back, also one
+            that has failed.
 
     Raises:
         Refused: AME-E711, when the step has no deployment on the server.
@@ -88,6 +94,7 @@ async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: An
     tags = TagsContext.get().current_tags
     if "version" in parameters:
         tags = tags | {work.version_tag(of, parameters["version"])}
+    key = f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}"
     found: FlowRun = await arun_deployment(
         name,
         parameters=given,
@@ -95,7 +102,7 @@ async def start_step(step: Flow[Any, Any], work: Work, of: str, **parameters: An
         # The run gives itself the same name when it starts; until then it may wait for long.
         flow_run_name=str(step.flow_run_name).format(**given),
         tags=sorted(tags),
-        idempotency_key=f"{flow_run.id}:{name}:{_distinct(parameters)}:{await _lost(name, given)}",
+        idempotency_key=f"{once}:{name}" if once else key,
     )
     return found
 

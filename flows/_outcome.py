@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import MissingResult
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -31,8 +32,9 @@ __all__ = [
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: A command that failed, ran out of time or got no environment may do better the next time.
-_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204"}
+#: A command that failed, ran out of time or got no environment, and a vault that was silent, may do better
+#: the next time.
+_WORTH_ANOTHER = {"AME-E201", "AME-E202", "AME-E204", "AME-E221", "AME-E226"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +125,20 @@ async def settled(step: Awaitable[_T | State[Any]]) -> _T:
 
 async def outcome_of(state: State[Any]) -> Outcome:
     """The outcome of a finished flow, of one that crashed or was cancelled too."""
-    found = await state.aresult(raise_on_failure=False)
+    try:
+        found = await state.aresult(raise_on_failure=False)
+    except MissingResult:
+        # The server's answer to the final state was lost; told again, it answers with the state alone.
+        found = None
     if isinstance(found, Outcome):
         return found
     if isinstance(found, _Unsuccessful):
         return found.outcome
     run = state.state_details.flow_run_id
     name = state.name or state.type.value.title()
-    return Outcome(name, state.message or "", flow_run=str(run) if run else None, failed=True)
+    return Outcome(
+        name, state.message or "", flow_run=str(run) if run else None, failed=not state.is_completed()
+    )
 
 
 async def attempts(step: Callable[[int], Awaitable[_T | State[Any]]], retries: int) -> _T:

@@ -69,7 +69,7 @@ async def run_pipeline(
             await _beside(task, files.end)
         made = [(data_set, inputs.data_set_keys[data_set.name]) for data_set in makes]
         await _beside(task, keep_data_sets, made, task, files.keep)
-        return await _beside(task, keep_artifacts, task, name, work.store, files.keep)
+        return await _beside(task, keep_artifacts, task, name, work.store, files.keep, files.keep_changed)
 
 
 @asynccontextmanager

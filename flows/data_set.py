@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, task
@@ -18,6 +19,7 @@ from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, refusing, settled
 from flows._output import to_run_log
 from flows._pipeline import run_pipeline
+from flows._secrets import secrets_of
 from flows._threads import stoppable
 from flows._work import Work
 
@@ -58,7 +60,7 @@ async def _make(work: Work, maker: Task, inputs: TaskInputs) -> None:
         execute_task,
         work.project,
         maker,
-        inputs,
+        replace(inputs, secrets=await secrets_of(maker)),
         home=work.home,
         store=work.store,
         name=f"{maker.name}-{flow_run.id}",

@@ -22,6 +22,7 @@ from flows._announce import announce
 from flows._claims import held, is_stale
 from flows._deployed import begin
 from flows._dispatch import deployed, run_step, start_step
+from flows._on_change import train_on_change
 from flows._outcome import completed, diagnosed
 from flows._queue import runs_of
 from flows._work import Work
@@ -60,7 +61,10 @@ async def watch_registry(
 async def _looked_after(work: Work, model: str) -> list[str]:
     """See `_look_after`; what keeps one model from being looked after does not keep the others."""
     try:
-        return await _look_after(work, model)
+        told = await _look_after(work, model)
+        if await train_on_change(work, model):
+            told.append(f"{model}: a training, because files of the project have changed")
+        return told
     except Refused as refused:
         get_run_logger().warning(str(refused))
         return [f"{model}: {refused}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, task
@@ -17,6 +18,7 @@ from flows._deployed import begin
 from flows._outcome import attempts, completed, diagnosed, refusing
 from flows._output import to_run_log
 from flows._pipeline import run_pipeline
+from flows._secrets import secrets_of
 from flows._summary import show_artifacts
 from flows._threads import stoppable
 from flows._work import Work
@@ -76,7 +78,7 @@ async def _execute(work: Work, declared: Task, inputs: TaskInputs, attempt: int)
         execute_task,
         work.project,
         declared,
-        inputs,
+        replace(inputs, secrets=await secrets_of(declared)),
         home=work.home,
         store=work.store,
         name=f"{declared.name}-{flow_run.id}-{attempt}",

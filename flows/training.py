@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -21,6 +22,7 @@ from flows._dispatch import deployed, run_step, start_step
 from flows._outcome import attempts, completed, diagnosed, failed, refusing
 from flows._output import to_run_log
 from flows._pipeline import run_pipeline
+from flows._secrets import secrets_of
 from flows._summary import show_artifacts
 from flows._tags import tag_this_run
 from flows._threads import stoppable
@@ -105,7 +107,7 @@ async def _trained(work: Work, model: str, trainer: Task, inputs: TaskInputs, at
                 execute_task,
                 work.project,
                 trainer,
-                marked,
+                replace(marked, secrets=await secrets_of(trainer)),
                 home=work.home,
                 store=work.store,
                 name=name,

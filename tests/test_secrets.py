@@ -62,6 +62,11 @@ def test_what_is_too_short_to_be_told_from_text_stays() -> None:
     assert Masker([])("text") == "text"
 
 
+def test_a_declared_value_is_masked_however_short_it_is() -> None:
+    masked = Masker([], declared=["1234", "", f"{{\n  {KEY[:20]}\n}}"])
+    assert masked("pin=1234 {") == "pin=*** {"
+
+
 def test_a_refusal_is_masked() -> None:
     diagnosis = Diagnosis(
         code="AME-E201", what="`login hunter22` failed.", why="hunter22", fix="not hunter22"

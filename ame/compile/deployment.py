@@ -107,6 +107,7 @@ class Deployment:
         job_variables: by name, of those in JOB_VARIABLES; quantities are texts.
         resources: what its task asks for, with places in the file; empty where it has no task.
         where: what the deployment is made of, for diagnoses.
+        active: whether its schedule is; else it is deployed paused.
         project: the project's name.
         folder: the project's folder, absolute.
     """
@@ -123,6 +124,7 @@ class Deployment:
     project: str
     folder: Path
     schedule: Schedule | None = None
+    active: bool = True
     triggers: tuple[Trigger, ...] = ()
     concurrency_limit: int | None = None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ame.compile.deployment import CONTROL_POOL, EVENT_VERSION, SNAPSHOT, Deployment, Target, Trigger
 from ame.compile.describe import (
+    PAUSED,
     described,
     facts_of_model,
     facts_of_task,
@@ -26,6 +27,7 @@ from ame.compile.job_variables import (
     on_spark,
     pool_for,
     pool_of_comparison,
+    unlabelled_memory,
 )
 from ame.compile.placeholders import smuggled
 from ame.compile.projects import compared, place
@@ -46,7 +48,7 @@ def compile_projects(projects: Sequence[Project], *, target: Target, base: Path)
         base: the folder of the prefect.yaml, which the paths that people read are relative to.
 
     Raises:
-        Refused: AME-E801 to AME-E806 and AME-E811, with all that is wrong.
+        Refused: AME-E801 to AME-E806, AME-E811 and AME-E812, with all that is wrong.
     """
     problems = list(compared(projects))
     found: list[Deployment] = []
@@ -54,8 +56,12 @@ def compile_projects(projects: Sequence[Project], *, target: Target, base: Path)
         for task in project.tasks.values():
             problems += smuggled(task)
             problems += contradictions(task)
+            problems += unlabelled_memory(task.resources, f"task '{task.name}'", task.where)
         for model in project.models.values():
             problems += misplaced_gpu(model)
+            if model.ab_test is not None:
+                of = f"the A/B test of model '{model.name}'"
+                problems += unlabelled_memory(model.ab_test.resources, of, model.ab_test.where)
         file = Path(os.path.relpath(project.file, base)).as_posix()
         found += _Context(project, target, file).deployments()
     problems += _same_name(found)
@@ -235,11 +241,12 @@ class _Context:
         concurrency_limit: int | None = None,
     ) -> Deployment:
         project = self.project
+        paused = [PAUSED] if schedule and not project.enable_triggers else []
         asked = resources or (task.resources if task else Resources())
         return Deployment(
             name=f"{project.name}.{name}",
             flow=FLOWS[flow],
-            description=described(sentence, facts, self.file),
+            description=described(sentence, [*facts, *paused], self.file),
             tags=("ame", f"ame-project:{project.name}", tag),
             parameters={"project": SNAPSHOT, **parameters},
             # A pipeline waits for its steps, which have what they ask for themselves.
@@ -250,6 +257,7 @@ class _Context:
             project=project.name,
             folder=project.folder,
             schedule=schedule,
+            active=project.enable_triggers,
             triggers=triggers,
             concurrency_limit=concurrency_limit,
         )

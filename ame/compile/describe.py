@@ -11,6 +11,7 @@ from ame.spec import Model, Promotion, Resources, Schedule, Task
 from ame.spec.problems import listed
 
 __all__ = [
+    "PAUSED",
     "described",
     "facts_of_model",
     "facts_of_task",
@@ -20,6 +21,9 @@ __all__ = [
 ]
 
 _LONGEST_COMMAND = 2000
+
+#: Of a project whose schedules are deployed so.
+PAUSED = "- the schedule is paused: the project says `enableTriggers: false`"
 
 
 def described(sentence: str, facts: Iterable[str], file: str) -> str:
@@ -93,7 +97,9 @@ def said_of_resources(resources: Resources) -> str:
         **resources.extended,
     }
     text = ", ".join(f"{name} {quantity}" for name, quantity in given.items() if quantity is not None)
-    return f"{text} ({resources.gpu_product})" if resources.gpu_product else text
+    vram = f"at least {resources.vram} of its memory" if resources.vram else None
+    gpu = ", ".join(said for said in (resources.gpu_product, vram) if said)
+    return f"{text} ({gpu})" if gpu else text
 
 
 def said_of_spark(settings: SparkSettings | None, block: str | None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ame.compile.deployment import CPU_POOL, GPU_POOL, SPARK_POOL
-from ame.diagnosis import Diagnosis
+from ame.diagnosis import Diagnosis, Where
 from ame.quantity import parse_quantity
 from ame.spec import AbTestSection, KubernetesSection, Model, Project, Resources, Task
 
@@ -27,6 +27,7 @@ __all__ = [
     "on_spark",
     "pool_for",
     "pool_of_comparison",
+    "unlabelled_memory",
 ]
 
 #: What a deadline leaves for pulling the image and for making a task's environment, in seconds.
@@ -40,11 +41,16 @@ PROCESS_VARIABLES: Mapping[str, Any] = {"env": _BLOCKS}
 
 _PREFIX = "ame-flows/"
 _LONGEST_LABEL = 63
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 #: The taints by which clusters usually keep what needs no GPU off the nodes that have one.
 _GPU_TAINTS = ("nvidia.com/gpu", "amd.com/gpu")
 #: By the domain of the GPU's resource: the label with the kind of GPU that its device plugin puts on a node.
 _PRODUCT_LABELS = {"amd.com": "amd.com/gpu.product-name", "gpu.intel.com": "gpu.intel.com/product"}
 _PRODUCT_LABEL = "nvidia.com/gpu.product"
+#: Where NVIDIA's GPU feature discovery says the memory of a node's GPUs, in whole MiB; others' say it nowhere
+#: in a form that can be compared.
+_MEMORY_LABEL = "nvidia.com/gpu.memory"
+_MIB = 2**20
 
 
 def pool_for(resources: Resources) -> str:
@@ -84,7 +90,7 @@ def kubernetes_variables(
         **_quantities(resources),
         "node_selector": _node_selector(resources, own),
         "tolerations": _tolerations(resources, own),
-        "affinity": own.affinity,
+        "affinity": _affinity(resources, own),
         "priority_class_name": own.priority_class_name,
         "runtime_class_name": own.runtime_class_name,
         "service_account_name": own.service_account_name,
@@ -134,6 +140,25 @@ def contradictions(task: Task) -> Iterator[Diagnosis]:
         )
 
 
+def unlabelled_memory(resources: Resources, of: str, where: Where) -> Iterator[Diagnosis]:
+    """AME-E812, when `vram` would choose among GPUs whose nodes do not say how much memory they have.
+
+    Args:
+        of: what asks for it, for people.
+    """
+    others = [name for name in resources.gpus if not name.startswith("nvidia.com/")]
+    if resources.vram is None or (resources.gpus and not others):
+        return
+    asked = f"asks for {', '.join(others)}" if others else "asks for no GPU"
+    yield Diagnosis(
+        code="AME-E812",
+        where=resources.places.get("vram", where),
+        what=f"{of} wants {resources.vram} of a GPU's memory, and {asked}.",
+        why=f"`vram` chooses nodes by '{_MEMORY_LABEL}', a label of those with GPUs of NVIDIA.",
+        fix="Ask for `nvidia.com/gpu`, or leave `vram` out and choose nodes by `kubernetes: {nodeSelector}`.",
+    )
+
+
 def misplaced_gpu(model: Model) -> Iterator[Diagnosis]:
     """AME-E811, when the driver of a comparison on Spark would hold a GPU."""
     ab_test = model.ab_test
@@ -181,6 +206,27 @@ def _asked(extended: Mapping[str, str]) -> dict[str, str]:
 def _node_selector(resources: Resources, section: KubernetesSection) -> dict[str, str]:
     product = {_product_label(resources): resources.gpu_product} if resources.gpu_product else {}
     return {**section.node_selector, **product}
+
+
+def _affinity(resources: Resources, section: KubernetesSection) -> Mapping[str, Any]:
+    """The task's own affinity, in which a node must also have a GPU with enough memory.
+
+    Kubernetes takes a node when one of the terms holds, so the memory stands in each of them.
+    """
+    if resources.vram is None:
+        return section.affinity
+    # `Gt` is what Kubernetes has: more than the whole MiB below what is asked for.
+    below = math.ceil(parse_quantity(resources.vram) / _MIB) - 1
+    enough = {"key": _MEMORY_LABEL, "operator": "Gt", "values": [str(below)]}
+    nodes = section.affinity.get("nodeAffinity", {})
+    terms = nodes.get(_REQUIRED, {}).get("nodeSelectorTerms") or [{}]
+    required = [
+        {**term, "matchExpressions": [*term.get("matchExpressions", []), enough]}
+        for term in terms
+        # A term that asks for nothing takes no node; only the one that is made here may begin so.
+        if term or terms == [{}]
+    ]
+    return {**section.affinity, "nodeAffinity": {**nodes, _REQUIRED: {"nodeSelectorTerms": required}}}
 
 
 def _product_label(resources: Resources) -> str:

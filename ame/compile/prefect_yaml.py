@@ -127,8 +127,9 @@ def _document(deployment: Deployment, anchor: str) -> dict[str, Any]:
 def _schedule(deployment: Deployment, schedule: Schedule) -> dict[str, Any]:
     """With a slug, by which Prefect knows a changed schedule again and does not keep the old one too."""
     slug = _SLUGS.get(deployment.flow.name, "schedule")
-    # Nothing is said of `active`: a new schedule is, and one that somebody has paused stays paused.
-    return {"cron": schedule.cron, "timezone": schedule.timezone, "slug": slug}
+    said = {"cron": schedule.cron, "timezone": schedule.timezone, "slug": slug}
+    # Else nothing is said of `active`: a new schedule is, and one that somebody has paused stays paused.
+    return said if deployment.active else {**said, "active": False}
 
 
 def _trigger(trigger: Trigger) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _KEYS = _keys(
     "name version description tags entrypoint parameters enforce_parameter_schema schedules "
     "concurrency_limit triggers work_pool build"
 )
-_SCHEDULE_KEYS = _keys("cron timezone slug")
+_SCHEDULE_KEYS = _keys("cron timezone slug active")
 _TRIGGER_KEYS = _keys("type name posture expect match threshold within parameters")
 _LIMIT_KEYS = _keys("limit collision_strategy")
 _POOL_KEYS = _keys("name job_variables")

@@ -8,6 +8,7 @@ from ame.runtime.handing import Handed
 from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
 from ame.runtime.task import TaskInputs, execute_task
 from ame.runtime.variables import inherited_variables, own_matplotlib_folder
+from ame.runtime.vault import read_vault
 from ame.runtime.workspace import project_digest, project_files, refusing_file_errors
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "own_matplotlib_folder",
     "project_digest",
     "project_files",
+    "read_vault",
     "refuse_missing",
     "refusing_file_errors",
     "run_command",

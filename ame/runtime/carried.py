@@ -7,27 +7,24 @@ artifact store, which the pipeline joins without reading a file.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from ame.diagnosis import Diagnosis, Refused
+from ame.runtime.changed import at_end, at_start, bring, changed_files, remove, state_of
 from ame.runtime.handing import Handed, carried, copy_carried
 from ame.runtime.workspace import project_files, workspace
 from ame.spec import Project, Task
 from ame.store import (
     Clash,
     Entry,
-    Found,
     Joined,
     Kept,
     Manifest,
     SnapshotStore,
+    changed_since,
     cut_out,
-    is_as_before,
     joined,
     put_over,
     remove_folder,
@@ -67,6 +64,10 @@ class Carried(Protocol):
         """Keep what stands at a path in the end; None when nothing does."""
         ...
 
+    def keep_changed(self, key: str) -> Kept | None:
+        """Keep what is new or different in the end; None when nothing is."""
+        ...
+
     def close(self, *, over: bool) -> None:
         """Remove what is not needed any more.
 
@@ -93,6 +94,7 @@ class CarriedFolder:
         self._handed = handed
         self.folder = Path(handed.end) if handed else self._root / "files"
         self._opened = contextlib.ExitStack()
+        self._before: Mapping[str, Entry] = {}
 
     def begin(self, data_sets: Mapping[str, str]) -> bool:
         if self._handed is None:
@@ -101,6 +103,8 @@ class CarriedFolder:
             copy_carried(Path(self._handed.start), self.folder)
         for path, key in data_sets.items():
             self._store.restore(key, self.folder / path)
+        if self._task.save_changed:
+            self._before = state_of(self.folder)
         return True
 
     def hand(self, steps: Sequence[Task]) -> list[Handed]:
@@ -120,17 +124,17 @@ class CarriedFolder:
             Path(handed[0].end).rename(self.folder)
 
     def _join(self, steps: Sequence[Task], handed: Sequence[Handed]) -> None:
-        start = {found.path: _at_start(found) for found in carried(self.folder)}
+        start = {found.path: at_start(found) for found in carried(self.folder)}
         ends = {step.name: Path(each.end) for step, each in zip(steps, handed, strict=True)}
-        left = {name: [_at_end(found, start) for found in carried(end)] for name, end in ends.items()}
+        left = {name: [at_end(found, start) for found in carried(end)] for name, end in ends.items()}
         whole = _joined(self._task, start.values(), left)
         kinds = {entry.path: entry.kind for entry in whole.entries}
         for path in sorted(start.keys() & whole.changed.keys()):
             if (start[path].kind, kinds.get(path)) != ("folder", "folder"):
-                _remove(self.folder / path)
+                remove(self.folder / path)
         for entry in whole.entries:
             if entry.path in whole.changed:
-                _bring(entry, ends[whole.changed[entry.path]], self.folder)
+                bring(entry, ends[whole.changed[entry.path]], self.folder)
         for end in ends.values():
             remove_folder(end)
 
@@ -140,6 +144,10 @@ class CarriedFolder:
     def keep(self, key: str, path: str) -> Kept | None:
         left = self.folder / path
         return self._store.save(key, left) if left.exists() else None
+
+    def keep_changed(self, key: str) -> Kept | None:
+        files = changed_files(self.folder, self._before)
+        return self._store.save_files(key, self.folder, files) if files else None
 
     def close(self, *, over: bool) -> None:  # noqa: ARG002  # a folder is begun anew, whatever happened
         self._opened.close()
@@ -173,12 +181,14 @@ class CarriedSnapshot:
     ) -> None:
         self._project, self._task, self._store = project, task, store
         self._prefix = prefix
-        self._state = handed.start if handed else source
+        self._state = self._begun = handed.start if handed else source
         self._end = handed.end if handed else f"{prefix}/end"
         self._number = 0
         self._between: list[str] = []
 
     def begin(self, data_sets: Mapping[str, str]) -> bool:
+        if data_sets:
+            self._begun = f"{self._prefix}/0"
         if self._store.holds(self._end):
             self._state = self._end
             return False
@@ -217,6 +227,10 @@ class CarriedSnapshot:
         part = cut_out(self._store.manifest(self._state), path)
         return self._store.save_manifest(key, part) if part else None
 
+    def keep_changed(self, key: str) -> Kept | None:
+        part = changed_since(self._store.manifest(self._begun), self._store.manifest(self._state))
+        return self._store.save_manifest(key, part) if part else None
+
     def close(self, *, over: bool) -> None:
         if over:
             for key in self._between:
@@ -244,51 +258,3 @@ def _joined(task: Task, start: Iterable[Entry], ends: Mapping[str, Iterable[Entr
                 fix="Let each write to a path of its own, or run one after the other.",
             )
         ) from None
-
-
-def _at_start(found: Found) -> Entry:
-    """What a path held at the start; without the content of a file, which no changed one is taken for."""
-    return Entry(
-        path=found.path,
-        kind=found.kind,
-        mode=found.mode,
-        modified=found.modified,
-        size=found.size if found.kind == "file" else 0,
-        target=found.target,
-    )
-
-
-def _at_end(found: Found, start: Mapping[str, Entry]) -> Entry:
-    """What a path holds at the end; the content of a file is read only where it may have changed."""
-    before = start.get(found.path)
-    if found.kind != "file":
-        return _at_start(found)
-    if before is not None and is_as_before(found, before):
-        return before
-    with found.source.open("rb") as file:
-        return replace(_at_start(found), digest=hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        remove_folder(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _bring(entry: Entry, source: Path, target: Path) -> None:
-    """Bring what a step has left at a path from its folder into the common one."""
-    place = target / entry.path
-    if entry.kind == "folder":
-        place.mkdir(exist_ok=True)
-        place.chmod(entry.mode)
-        return
-    if entry.kind == "link":
-        place.symlink_to(entry.target)
-        return
-    left = source / entry.path
-    # What was reached through a link belongs to another place, where it must stay.
-    if left.resolve() == source.resolve() / entry.path:
-        left.replace(place)
-    else:
-        shutil.copy2(left, place)

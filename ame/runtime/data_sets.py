@@ -14,8 +14,8 @@ __all__ = ["data_set_keys"]
 def data_set_keys(project: Project, source: str) -> dict[str, str]:
     """The store key of every data set that a task makes, by name.
 
-    A key covers the task's command, executor and variables, or those of its steps, the files of the project,
-    and the keys of the data sets that they read.
+    A key covers the task's command, executor, variables and names of secrets, or those of its steps, the
+    files of the project, and the keys of the data sets that they read.
 
     Args:
         source: the digest of the project's files, taken once when a run starts: the files may change
@@ -44,4 +44,16 @@ def data_set_keys(project: Project, source: str) -> dict[str, str]:
 
 def _recipe(task: Task) -> list[Any]:
     executor = task.executor
-    return [executor.kind, executor.command, executor.python_version, sorted(task.env.items())]
+    recipe: list[Any] = [
+        executor.kind,
+        executor.command,
+        executor.python_version,
+        sorted(task.env.items()),
+    ]
+    if task.secrets:
+        # Which they are, not what: their values may not be told from a key.
+        named = [
+            (secret.inject_as, secret.vault or "", secret.key, secret.field or "") for secret in task.secrets
+        ]
+        recipe.append(sorted(named))
+    return recipe

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Event
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.local.home import cache_folder
-from ame.local.lease import locked_file
 from ame.runtime.command import run_command
-from ame.runtime.variables import inherited_variables
+from ame.runtime.environment_cache import (
+    Environment,
+    cached_environment,
+    installing_variables,
+    new_environment,
+    not_made,
+    running_python,
+)
 
-__all__ = ["Environment", "bare_environment", "environment_from_file", "environment_from_lines"]
+__all__ = [
+    "Environment",
+    "bare_environment",
+    "environment_from_file",
+    "environment_from_lines",
+    "tool_environment",
+]
 
 _INCLUDE = re.compile(r"^(?P<option>-r|--requirement|-c|--constraint)(?:=|\s+|(?<=-[rc]))(?P<file>.+)$")
 _NAMED = re.compile(r"^[\w.-]+\s*(\[[^\]]*\])?\s*@")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tgz")
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A virtual environment: its folder, which holds `bin/python`."""
-
-    folder: Path
-
-    @property
-    def python(self) -> Path:
-        return self.folder / "bin" / "python"
 
 
 def environment_from_file(
@@ -87,6 +83,13 @@ def bare_environment(
 ) -> Environment:
     """An environment with a Python of that version and nothing else."""
     return _cached([], python, [], Path.cwd(), on_line, where, stop)
+
+
+def tool_environment(
+    requirement: str, *, on_line: Callable[[str], None], where: Where | None, stop: Event | None
+) -> Environment:
+    """An environment with a program that makes environments: neither in ours nor in the user's."""
+    return _cached([requirement], None, [requirement], Path.cwd(), on_line, where, stop)
 
 
 def _flattened(file: Path, where: Where | None, seen: tuple[Path, ...]) -> list[str]:
@@ -141,35 +144,14 @@ def _cached(
 ) -> Environment:
     made_of = {
         "requirements": sorted(lines),
-        "python": python or _running_python(),
+        "python": python or running_python(),
         "platform": [sys.platform, platform.machine()],
     }
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:20]
-    place = cache_folder() / "environments" / digest
-    complete = place / ".complete"
-    # uv holds the lock, too: should this process be killed, the next one waits until its uv has ended.
-    with _writing(place.parent), locked_file(place.with_suffix(".lock")) as lock:
-        if not complete.exists() or not (place / "bin" / "python").exists():
-            on_line(f"making the environment {digest} ({len(lines)} requirements) ...")
-            _make(place, python, install, folder, on_line, where, stop, holds=[lock])
-            complete.write_text(json.dumps(made_of, indent=2))
-    return Environment(place)
 
+    def make(place: Path, holds: Sequence[int]) -> None:
+        _make(place, python, install, folder, on_line, where, stop, holds)
 
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Refuse, with AME-E209, when the block cannot write below the folder of environments."""
-    try:
-        yield
-    except OSError as error:
-        raise Refused(
-            Diagnosis(
-                code="AME-E209",
-                what=f"the folder of environments {folder} cannot be written.",
-                why=f"{error.strerror or error}.",
-                fix="Make it writable, or name another cache in XDG_CACHE_HOME.",
-            )
-        ) from error
+    return cached_environment(made_of, f"{len(lines)} requirements", make, on_line=on_line)
 
 
 def _make(
@@ -184,39 +166,14 @@ def _make(
 ) -> None:
     from uv import find_uv_bin
 
-    uv = find_uv_bin()
-    shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    steps = [[uv, "venv", "--quiet", "--no-project", "--python", _interpreter(python), str(place)]]
-    if install:
-        steps.append([uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *install])
-    variables = inherited_variables()
-    if variables.get("PYTHONDONTWRITEBYTECODE"):
-        # Nobody would write it later, and each process would compile its libraries again.
-        variables = {"UV_COMPILE_BYTECODE": "1", **variables}
-    for step in steps:
-        ended = run_command(step, folder=folder, env=variables, on_line=on_line, stop=stop, holds=holds)
-        if ended.code:
-            shutil.rmtree(place, ignore_errors=True)
-            asked = f"a Python {python}" if step is steps[0] else "the requirements"
-            raise Refused(
-                Diagnosis(
-                    code="AME-E204",
-                    where=where,
-                    what=f"the environment could not be made: uv did not get {asked}.",
-                    why=f"It said: {' '.join(ended.last_lines).strip() or 'nothing'}",
-                    fix="Correct the requirements or pythonVersion; see that the package index answers.",
-                )
-            )
-
-
-def _interpreter(python: str | None) -> str:
-    if python is None or python == _running_python():
-        # The one below our own environment: uv need not search for it, and a nested environment works.
-        ours = Path(sys.base_prefix) / "bin" / f"python{_running_python()}"
-        return str(ours) if ours.exists() else _running_python()
-    return python
-
-
-def _running_python() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+    new_environment(place, python, on_line=on_line, where=where, stop=stop, holds=holds)
+    if not install:
+        return
+    step = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *install]
+    ended = run_command(
+        step, folder=folder, env=installing_variables(), on_line=on_line, stop=stop, holds=holds
+    )
+    if ended.code:
+        shutil.rmtree(place, ignore_errors=True)
+        asked = "the requirements" if "-r" in install else install[0]
+        raise Refused(not_made(asked, ended, where))

@@ -10,7 +10,10 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.spec import DataSet, Project, Task
 from ame.store import Kept, SnapshotStore
 
-__all__ = ["Artifact", "Keep", "keep_artifacts", "keep_data_sets", "refuse_missing"]
+__all__ = ["CHANGED", "Artifact", "Keep", "keep_artifacts", "keep_data_sets", "refuse_missing"]
+
+#: What all files together are called that a task has made or changed.
+CHANGED = "files made or changed"
 
 #: Keeps what stands at a path of a workspace under a key; None when nothing does.
 Keep = Callable[[str, str], Kept | None]
@@ -21,7 +24,7 @@ class Artifact:
     """A file or folder that a task left and that is kept.
 
     Attributes:
-        path: as the task names it.
+        path: as the task names it, or `CHANGED`.
         store: the artifact store, for people to find it.
         kept: its key, how many files it has and how large it is.
     """
@@ -66,13 +69,26 @@ def keep_data_sets(makes: Iterable[tuple[DataSet, str]], task: Task, keep: Keep)
             )
 
 
-def keep_artifacts(task: Task, name: str, store: SnapshotStore, keep: Keep) -> tuple[Artifact, ...]:
-    """Keep a task's `artifacts`, under `artifacts/TASK/NAME/PATH`.
+def keep_artifacts(
+    task: Task,
+    name: str,
+    store: SnapshotStore,
+    keep: Keep,
+    keep_changed: Callable[[str], Kept | None],
+) -> tuple[Artifact, ...]:
+    """Keep a task's `artifacts`, under `artifacts/TASK/NAME/PATH`, and all that it made or changed.
+
+    Args:
+        keep_changed: keeps that under a key, `artifacts/TASK/NAME.changed`; None when it is nothing.
 
     Raises:
         Refused: AME-E210, when one is missing.
     """
-    return tuple(_keep_artifact(path, task, name, store, keep) for path in task.artifacts)
+    artifacts = [_keep_artifact(path, task, name, store, keep) for path in task.artifacts]
+    changed = keep_changed(f"artifacts/{task.name}/{name}.changed") if task.save_changed else None
+    if changed:
+        artifacts.append(Artifact(path=CHANGED, store=str(store), kept=changed))
+    return tuple(artifacts)
 
 
 def _keep_artifact(path: str, task: Task, name: str, store: SnapshotStore, keep: Keep) -> Artifact:

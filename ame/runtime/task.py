@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
+from ame.runtime.changed import changed_files, state_of
 from ame.runtime.command import Ended, run_command
-from ame.runtime.environments import Environment, bare_environment, environment_from_file
+from ame.runtime.executors import command_of, environment_of, variables_of
 from ame.runtime.handing import Handed, place_of_step
 from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
 from ame.runtime.variables import task_variables
@@ -32,12 +32,15 @@ class TaskInputs:
         extra: variables of the step, which the task may not define itself.
         data_set_keys: store keys of the data sets that tasks make.
         handed: of a step, where its files come from and go to; else it has the project's files.
+        secrets: the values of its `secrets`, by variable: given by the process that runs the command, in no
+            parameter of a flow or of a Prefect task.
     """
 
     mlflow: str
     extra: Mapping[str, str] = field(default_factory=dict)
     data_set_keys: Mapping[str, str] = field(default_factory=dict)
     handed: Handed | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def execute_task(
@@ -54,7 +57,8 @@ def execute_task(
 ) -> tuple[Artifact, ...]:
     """Run the task's command once, in a clean workspace.
 
-    Values of variables whose names say that they are secret appear as `***` in its lines and in diagnoses.
+    The values of its secrets, and of variables whose names say that they are secret, appear as `***` in its
+    lines and in diagnoses.
 
     Args:
         name: of the workspace; unique among what runs at the same time.
@@ -63,16 +67,20 @@ def execute_task(
         store: of data sets and artifacts; the home's own when it is not given.
 
     Returns:
-        What is kept of the task's `artifacts`, under `artifacts/TASK/NAME/PATH`.
+        What is kept of the task's `artifacts`, under `artifacts/TASK/NAME/PATH`, and, where it asks for
+        that, of all that it made or changed.
 
     Raises:
-        Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203 and AME-E204 when it
-            gets no environment, AME-E205 and AME-E206 when a data set is missing before or after it,
-            AME-E208 when files cannot be read or written, AME-E210 when an artifact is missing, AME-E84x
-            when the store cannot be used.
+        Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203, AME-E204 and AME-E220
+            to AME-E222 when it gets no environment, AME-E205 and AME-E206 when a data set is missing before
+            or after it, AME-E208 when files cannot be read or written, AME-E210 when an artifact is missing,
+            AME-E84x when the store cannot be used.
     """
     store = store or SnapshotStore(home.store)
-    masked = Masker(secret_values({**os.environ, **task.env, **inputs.extra}))
+    secrets = inputs.secrets
+    masked = Masker(
+        secret_values({**os.environ, **task.env, **inputs.extra, **secrets}), declared=secrets.values()
+    )
 
     def on_masked_line(line: str) -> None:
         on_line(masked(line))
@@ -92,20 +100,20 @@ def execute_task(
                 store.restore(key, place / project.data_sets[needed].path)
             else:
                 refuse_missing(project, project.data_sets[needed])
-        environment = _environment(task, place, on_masked_line, stop)
+        environment = environment_of(task, place, on_line=on_masked_line, stop=stop)
+        before = state_of(place) if task.save_changed else {}
         variables = task_variables(
             project=project.name,
             task=task.name,
             mlflow=inputs.mlflow,
             own=task.env,
+            secrets=secrets,
             extra=inputs.extra,
         )
-        if environment:
-            variables["VIRTUAL_ENV"] = str(environment.folder)
-            variables["PATH"] = f"{environment.python.parent}:{variables.get('PATH', '')}"
-        on_masked_line(f"$ {task.executor.command}")
+        variables |= variables_of(task, environment, variables.get("PATH", ""))
+        on_masked_line(f"$ {command_of(task)}")
         ended = run_command(
-            task.executor.command,
+            command_of(task),
             folder=place,
             env=variables,
             on_line=on_line,
@@ -120,27 +128,12 @@ def execute_task(
             left = place / path
             return store.save(key, left) if left.exists() else None
 
+        def keep_changed(key: str) -> Kept | None:
+            files = changed_files(place, before)
+            return store.save_files(key, place, files) if files else None
+
         keep_data_sets([(made, inputs.data_set_keys[made.name]) for made in makes], task, keep)
-        return keep_artifacts(task, name, store, keep)
-
-
-def _environment(
-    task: Task, place: Path, on_line: Callable[[str], None], stop: Event | None
-) -> Environment | None:
-    executor, where = task.executor, task.where
-    requirements = place / "requirements.txt"
-    if executor.kind == "pip" or (executor.kind == "auto" and requirements.exists()):
-        return environment_from_file(
-            requirements,
-            python=executor.python_version,
-            private=place / ".venv",
-            on_line=on_line,
-            where=where,
-            stop=stop,
-        )
-    if executor.python_version:
-        return bare_environment(executor.python_version, on_line=on_line, where=where, stop=stop)
-    return None
+        return keep_artifacts(task, name, store, keep, keep_changed)
 
 
 def _failure(task: Task, ended: Ended) -> Diagnosis:
@@ -150,7 +143,7 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
         return Diagnosis(
             code="AME-E202",
             where=task.where,
-            what=f"task '{task.name}' was ended: `{task.executor.command}` ran longer than its timeout of "
+            what=f"task '{task.name}' was ended: `{command_of(task)}` ran longer than its timeout of "
             f"{task.timeout:g} s.",
             why=why,
         )
@@ -161,6 +154,6 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
     return Diagnosis(
         code="AME-E201",
         where=task.where,
-        what=f"task '{task.name}' failed: `{task.executor.command}` ended {how}.",
+        what=f"task '{task.name}' failed: `{command_of(task)}` ended {how}.",
         why=why + hint,
     )

@@ -9,7 +9,8 @@ from ame.local.home import cache_folder
 
 __all__ = ["inherited_variables", "own_matplotlib_folder", "task_variables"]
 
-#: What configures us or our interpreter is not the command's; credentials and proxies are.
+#: What configures us or our interpreter is not the command's; credentials and proxies are, but for the one
+#: that opens the vault with everybody's secrets: a task gets those that it names.
 _OURS = {
     "MLFLOW_EXPERIMENT_ID",
     "MLFLOW_EXPERIMENT_NAME",
@@ -19,6 +20,7 @@ _OURS = {
     "PYTHONHOME",
     "PYTHONPATH",
     "PYTHONSAFEPATH",
+    "VAULT_TOKEN",
     "VIRTUAL_ENV",
     "__PYVENV_LAUNCHER__",
 }
@@ -41,13 +43,20 @@ def own_matplotlib_folder() -> tuple[str, str]:
 
 
 def task_variables(
-    *, project: str, task: str, mlflow: str, own: Mapping[str, str], extra: Mapping[str, str]
+    *,
+    project: str,
+    task: str,
+    mlflow: str,
+    own: Mapping[str, str],
+    secrets: Mapping[str, str],
+    extra: Mapping[str, str],
 ) -> dict[str, str]:
     """All variables of a task's command.
 
     Args:
         mlflow: the address of the MLflow server.
         own: the task's `env`.
+        secrets: the values of its `secrets`, by variable.
         extra: what the step gives it, for example the model version under validation.
     """
     return {
@@ -58,6 +67,7 @@ def task_variables(
         "MLFLOW_TRACKING_URI": mlflow,
         "MLFLOW_EXPERIMENT_NAME": project,
         **own,
+        **secrets,
         "AME_PROJECT": project,
         "AME_TASK": task,
         **extra,

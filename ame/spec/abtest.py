@@ -9,7 +9,7 @@ from ame.spec.gate import read_gate
 from ame.spec.problems import shown
 from ame.spec.project import AbTestSection
 from ame.spec.reading import Reading
-from ame.spec.resources import check_gpu_product, read_resources, resources_of
+from ame.spec.resources import check_gpu, read_resources, resources_of
 from ame.spec.rows import Rows, read_rows
 from ame.spec.section import Section
 from ame.spec.spark import read_spark
@@ -39,7 +39,7 @@ def read_ab_test(reading: Reading, model: Section) -> AbTestSection | None:
     spark, block = read_spark(section)
     _check_engines(section, data, engine, scoring)
     resources = resources_of(read_resources(section))
-    check_gpu_product(section.problems, section.owner, resources)
+    check_gpu(section.problems, section.owner, resources)
     return AbTestSection(
         gate=read_gate(section, label),
         where=section.where(),

@@ -1,29 +1,31 @@
 """A task as one place of the file says it, and the task that results with its templates.
 
 A draft holds only what is said; templates are drafts too. `merged` puts one over another: the task
-wins over its template, and `executor`, `resources`, `env`, `triggers` and `kubernetes` merge key by key.
+wins over its template, and `executor`, `resources`, `env`, `triggers`, `artifacts` and `kubernetes` merge
+key by key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.entries import Entry
+from ame.spec.executors import executor_form
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
+from ame.spec.likes import with_likes
 from ame.spec.problems import Problems, listed, shown
-from ame.spec.project import Executor, Schedule, Task
+from ame.spec.project import Executor, Schedule, Secret, Task
 from ame.spec.reading import Reading, Reference, resolve
-from ame.spec.resources import Said, check_gpu_product, resources_of
+from ame.spec.resources import Said, check_gpu, resources_of
+from ame.spec.secrets import refuse_shared_variables
 from ame.spec.steps import with_steps
 from ame.spec.unfolding import note_unfolded
 
 __all__ = ["TaskDraft", "finish_tasks"]
-
-_COMMAND_FIX = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,8 @@ class TaskDraft:
         dated: the command stands at the task itself, as in older files.
         resources: by resource.
         kubernetes: by field of a `KubernetesSection`.
-        pipeline: as it stands in the file.
+        like: the reference to another task that this one is like.
+        pipeline: as it stands in the file, or `like` where the other task is one.
         steps: of a pipeline, the groups of tasks; known when all of them are.
     """
 
@@ -52,14 +55,17 @@ class TaskDraft:
     python_version: str | None = None
     resources: Mapping[str, Said] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] | None = None
     data_sets: tuple[Reference, ...] | None = None
     retries: int | None = None
     timeout: float | None = None
     cron: str | None = None
     timezone: str | None = None
     artifacts: tuple[str, ...] | None = None
+    save_changed: bool | None = None
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     template: Reference | None = None
+    like: Entry | None = None
     pipeline: Entry | None = None
     steps: tuple[tuple[str, ...], ...] = ()
 
@@ -76,6 +82,7 @@ def finish_tasks(reading: Reading) -> dict[str, Task]:
     complete = {}
     for draft in drafts:
         complete[draft.name] = _complete(reading, draft, flat)
+    complete = with_likes(reading, complete, merged)
     return {name: _finish(reading, draft) for name, draft in with_steps(reading, complete).items()}
 
 
@@ -106,12 +113,14 @@ def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
         python_version=own.python_version or executor.python_version,
         resources={**base.resources, **own.resources},
         env={**base.env, **own.env},
+        secrets=base.secrets if own.secrets is None else own.secrets,
         data_sets=base.data_sets if own.data_sets is None else own.data_sets,
         retries=base.retries if own.retries is None else own.retries,
         timeout=base.timeout if own.timeout is None else own.timeout,
         cron=own.cron or base.cron,
         timezone=own.timezone or base.timezone,
         artifacts=base.artifacts if own.artifacts is None else own.artifacts,
+        save_changed=base.save_changed if own.save_changed is None else own.save_changed,
         kubernetes=merged_kubernetes(base.kubernetes, own.kubernetes),
     )
 
@@ -154,36 +163,41 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
     problems = reading.problems
     if draft.pipeline is not None:
         _refuse_what_is_the_steps(problems, draft)
-    elif draft.command is None and not draft.refused:
-        problems.add("AME-E113", draft.where, f"{draft.owner} has no command.", fix=_COMMAND_FIX)
+    elif draft.command is None and draft.kind != "mlflow" and not draft.refused:
+        what = f"{draft.owner} has no command."
+        problems.add("AME-E113", draft.where, what, fix=executor_form(draft.kind))
     elif (draft.kind is None or draft.dated) and not draft.refused:
         problems.add(
             "AME-W102",
             draft.command_where or draft.where,
             f"{draft.owner} gives its command in an older form.",
             why="" if draft.kind else "With a requirements.txt it is run as by `!pip`, else as by `!custom`.",
-            fix=_COMMAND_FIX,
+            fix=executor_form(draft.kind),
         )
     if draft.timezone and not draft.cron:
         what = f"{draft.owner} has a time zone and no schedule."
         problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
     resources = resources_of(draft.resources)
-    check_gpu_product(problems, draft.owner, resources)
+    check_gpu(problems, draft.owner, resources)
+    secrets = draft.secrets or ()
+    refuse_shared_variables(problems, draft.owner, secrets, draft.env)
     return Task(
         name=draft.name,
         executor=Executor(
-            kind=cast(Literal["pip", "custom", "auto"], draft.kind or ("custom" if draft.steps else "auto")),
+            kind=cast(Any, draft.kind or ("custom" if draft.steps else "auto")),
             command=draft.command or "",
             python_version=draft.python_version,
         ),
         where=draft.where,
         resources=resources,
         env=draft.env,
+        secrets=secrets,
         data_sets=_data_sets(reading, draft),
         retries=words.TASK.default("retries") if draft.retries is None else draft.retries,
         timeout=draft.timeout,
         schedule=_schedule(draft),
         artifacts=draft.artifacts or (),
+        save_changed=bool(draft.save_changed),
         kubernetes=kubernetes_of(draft.kubernetes),
         pipeline=draft.steps,
     )
@@ -203,8 +217,9 @@ def _refuse_what_is_the_steps(problems: Problems, draft: TaskDraft) -> None:
         problems.add(
             "AME-E129",
             draft.pipeline.key,
-            f"{draft.owner} has {' and '.join(found)} beside 'pipeline'.",
-            why="Each step has its own command and its own `retries`: what has succeeded is not run again.",
+            f"{draft.owner} has {' and '.join(found)} beside {shown(draft.pipeline.key.value)}.",
+            why=f"{'' if draft.like is None else 'What it refers to is a pipeline. '}"
+            "Each step has its own command and its own `retries`: what has succeeded is not run again.",
             fix="Write them at the steps.",
         )
 

@@ -91,7 +91,7 @@ def wrong_kind(problems: Problems, node: yaml.Node, name: str, wanted: str, fix:
             "AME-E130",
             node,
             f"{name} has the tag {shown(node.tag)}, which has no meaning here.",
-            why="Only an executor has a tag: !pip or !custom.",
+            why="Only executors and secrets have tags, such as !pip.",
             fix="Put the value in quotes if a text is meant." if isinstance(node, yaml.ScalarNode) else "",
         )
         return

@@ -79,14 +79,20 @@ class OneOf:
 class Tagged:
     """A mapping whose tag says its kind: `!pip {...}`, which `{pip: {...}}` says too.
 
+    A tag is known in any capitals; other ones than those here are an older spelling.
+
     Attributes:
-        withheld: kinds of the language that this release does not carry out, each with what can be done
-            instead.
+        kinds: what stands behind each tag.
+        older: older tags in small letters, each with the one that is meant.
     """
 
-    shape: Shape
-    kinds: tuple[str, ...]
-    withheld: Mapping[str, str]
+    kinds: Mapping[str, Shape]
+    older: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What stands behind the tags, each shape once."""
+        return tuple({shape.name: shape for shape in self.kinds.values()}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,12 @@ class Shape:
         """What holds where this key has no value."""
         return self[word].default
 
+    def homes(self, word: str) -> list[str]:
+        """The keys whose own mapping knows a word that this one does not."""
+        return [
+            key for key, said in self.keys.items() if any(word in each.keys for each in _mappings(said.type))
+        ]
+
     def reads(self, word: str) -> bool:
         """Whether a reader gets to see this key."""
         return (
@@ -192,6 +204,18 @@ def shapes_below(root: Shape) -> list[Shape]:
     return list(found.values())
 
 
+def _mappings(of: Type) -> Iterator[Shape]:
+    """The kinds of mappings that may stand right there."""
+    match of:
+        case Shape():
+            yield of
+        case OneOf():
+            for kind in of.kinds:
+                yield from _mappings(kind)
+        case Tagged():
+            yield from of.shapes
+
+
 def _parts(of: Type) -> Iterator[Type]:
     """The types that a type is made of."""
     match of:
@@ -202,6 +226,6 @@ def _parts(of: Type) -> Iterator[Type]:
         case OneOf():
             yield from (*of.kinds, *of.older)
         case Tagged():
-            yield of.shape
+            yield from of.shapes
         case Shape():
             yield from (key.type for key in (*of.keys.values(), *of.dated.values()))

@@ -88,13 +88,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false.
-
-    Attributes:
-        withheld: what can be done instead where this release does not carry out `true`; else empty.
-    """
-
-    withheld: str = ""
+    """True or false."""
 
     def read(self, text: str) -> bool:
         """What a text says.
@@ -116,12 +110,14 @@ class Scalar:
         number: what a text must be that YAML takes for a number when it has no quotes; None: such a text is
             never readable.
         boolean: whether what YAML takes for true or false is a readable text.
+        noun: what such a text is, for the documentation.
     """
 
     read: Callable[[str], Any]
     pattern: str = ""
     number: Whole | Number | None = None
     boolean: bool = False
+    noun: str = "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def _load(file: Path) -> Project:
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
     reading = Reading(problems, project=section.text("name"))
+    enable_triggers = section.boolean("enableTriggers")
     read_templates(reading, section)
     read_tasks(reading, section)
     read_data_sets(reading, section)
@@ -88,6 +89,7 @@ def _load(file: Path) -> Project:
         models=models,
         tasks=tasks,
         data_sets=reading.data_sets,
+        enable_triggers=enable_triggers,
         warnings=problems.warnings(),
     )
 

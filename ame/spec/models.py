@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from ame.spec import words
 from ame.spec.abtest import read_ab_test
@@ -17,7 +17,7 @@ from ame.spec.project import (
 )
 from ame.spec.promotion import read_promotion
 from ame.spec.reading import Reading, owner_of, take_name
-from ame.spec.resources import check_gpu_product, read_resources, resources_of
+from ame.spec.resources import check_gpu, read_resources, resources_of
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
 
@@ -40,26 +40,28 @@ def _model(reading: Reading, section: Section, name: str) -> Model:
     if section.choice("type") is not None:
         what = f"'type' of {section.owner} has no effect."
         section.error("AME-W104", "type", what, why="Every model is a registered model of MLflow.")
-    training, schedule = _training(reading, section, name)
+    deployment = section.section("deployment", f"deployment of {section.owner}")
+    training = _training(reading, section, name, deployment)
     validation = _validation(reading, section, name)
     ab_test = read_ab_test(reading, section)
     return Model(
         name=name,
         where=section.where(),
-        promotion=read_promotion(section, validation, ab_test),
-        training=training,
-        schedule=schedule,
+        promotion=read_promotion(section, validation, ab_test, deployment),
         validation=validation,
         ab_test=ab_test,
         delivery=cast(Literal["every", "latest"], section.choice("delivery")),
-        deployment=_deployment(section),
+        deployment=_deployment(section, deployment) if deployment is not None else None,
+        **training,
     )
 
 
-def _training(reading: Reading, model: Section, name: str) -> tuple[str | None, Schedule | None]:
+def _training(reading: Reading, model: Section, name: str, deployment: Section | None) -> dict[str, Any]:
+    """The fields of a `Model` that `training` gives."""
     training = model.section("training", f"training of {model.owner}")
+    on_change = _on_change(model, training, deployment)
     if training is None:
-        return None, None
+        return {}
     training.require()
     task = read_task_use(reading, training, "task", f"{name}.training")
     cron = training.text("schedule")
@@ -67,7 +69,26 @@ def _training(reading: Reading, model: Section, name: str) -> tuple[str | None, 
     if timezone and not training.given("schedule"):
         what = f"{training.owner} has a time zone and no schedule."
         training.error("AME-E129", "timezone", what, fix="Add `schedule`, or leave `timezone` out.")
-    return task, Schedule(cron=cron, timezone=timezone or training.default("timezone")) if cron else None
+    schedule = Schedule(cron=cron, timezone=timezone or training.default("timezone")) if cron else None
+    return {"training": task, "schedule": schedule, "on_change": on_change}
+
+
+def _on_change(model: Section, training: Section | None, deployment: Section | None) -> bool:
+    """Whether changed files start a training; older files say that by `auto_train` of the deployment."""
+    if deployment is None or not deployment.given("auto_train"):
+        return training is not None and training.boolean("onChange")
+    older = deployment.boolean("auto_train")
+    if training is None:
+        what = f"'auto_train' of {deployment.owner} has no effect."
+        deployment.error("AME-W104", "auto_train", what, why="The model has no 'training'.")
+    elif training.given("onChange"):
+        what = f"{model.owner} has both 'onChange' and 'auto_train', which mean the same."
+        deployment.error("AME-E110", "auto_train", what, fix="Keep 'onChange'.")
+    else:
+        what = f"'auto_train' of {deployment.owner} is an older form."
+        fix = f"Write `training: {{onChange: {str(older).lower()}}}`."
+        deployment.error("AME-W102", "auto_train", what, fix=fix)
+    return older
 
 
 def _validation(reading: Reading, model: Section, name: str) -> Validation | None:
@@ -113,14 +134,11 @@ def _thresholds(section: Section) -> tuple[Threshold, ...]:
     return tuple(found)
 
 
-def _deployment(model: Section) -> Deployment | None:
-    section = model.section("deployment", f"deployment of {model.owner}")
-    if section is None:
-        return None
-    what = f"'deployment' of {model.owner} is read and checked, and has no effect yet."
+def _deployment(model: Section, section: Section) -> Deployment:
+    what = f"'deployment' of {model.owner} is read and checked, and serves nothing yet."
     model.error("AME-W104", "deployment", what, why="This release deploys no models.")
     resources = resources_of(read_resources(section))
-    check_gpu_product(section.problems, section.owner, resources)
+    check_gpu(section.problems, section.owner, resources)
     return Deployment(
         replicas=section.integer("replicas"),
         resources=resources,

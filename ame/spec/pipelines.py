@@ -14,7 +14,7 @@ from ame.spec.problems import shown
 from ame.spec.reading import Reading, Step
 from ame.spec.scalars import read_name
 from ame.spec.section import Section
-from ame.spec.tasks import read_draft, referred_task
+from ame.spec.tasks import is_reference, read_draft, referred_task
 
 __all__ = ["read_pipelines"]
 
@@ -122,7 +122,7 @@ class _Pipeline:
             wrong_kind(problems, node, title, _STEP_FORM, fix)
             return None
         found = [word for word, _ in mapping_entries(problems, node, title)]
-        if "taskRef" in found or "taskref" in found:
+        if is_reference(found):
             name = referred_task(self._reading, node, title, title)
             return Step(name, False, problems.where(node)) if name is not None else None
         return self._inline(node, key, entry)

@@ -10,7 +10,7 @@ import yaml
 
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
 
-__all__ = ["Problems", "Unreadable", "cut", "listed", "printable", "shown"]
+__all__ = ["OlderText", "Problems", "Unreadable", "cut", "listed", "printable", "shown"]
 
 _SHOWN = 60
 _LISTED = 10
@@ -37,6 +37,20 @@ class Unreadable(Exception):
         self.why = why
         self.fix = fix
         self.known = known
+
+
+class OlderText(Exception):
+    """A value in a spelling of older files; whoever knows its place warns of it and goes on.
+
+    Attributes:
+        today: the text in today's spelling.
+        value: what it says.
+    """
+
+    def __init__(self, today: str, value: object) -> None:
+        super().__init__(today, value)
+        self.today = today
+        self.value = value
 
 
 class Problems:

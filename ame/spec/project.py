@@ -158,7 +158,8 @@ class Task:
         save_changed: whether every file that the command made or changed is kept too.
         kubernetes: what only a pod knows; a process takes no notice of it.
         pipeline: names of tasks, in groups that follow each other and whose tasks run at once; empty for a
-            command. What the file gives a pipeline as `resources`, `kubernetes` and `env` stands at these.
+            command. What the file gives a pipeline as `resources`, `kubernetes`, `env` and `secrets` stands
+            at these.
         where: where the task is defined, for diagnoses at run time.
     """
 

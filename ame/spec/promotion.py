@@ -22,17 +22,25 @@ _LESS_IS_BETTER_ENDINGS = ("loss", "error")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def read_promotion(model: Section, validation: Validation | None, ab_test: AbTestSection | None) -> Promotion:
+def read_promotion(
+    model: Section, validation: Validation | None, ab_test: AbTestSection | None, deployment: Section | None
+) -> Promotion:
     """The section, and where it says no strategy the one that follows from the model's other sections."""
     section = model.section("promotion", f"promotion of {model.owner}")
-    derived = "abTest" if ab_test else "always" if validation else "never"
+    held = deployment if deployment is not None and not deployment.boolean("autoDeploy") else None
     if section is None or not section.given("strategy"):
-        strategy: str | None = derived
-        if derived == "never":
+        strategy: str | None = (
+            "never" if held else "abTest" if ab_test else "always" if validation else "never"
+        )
+        if held:
+            _held_back(model, held)
+        elif strategy == "never":
             _nothing_decides(model)
     else:
         strategy = section.choice("strategy")
         _check_sections(model, section, strategy)
+        if held and strategy not in ("never", None):
+            _not_held_back(held, strategy)
     if section is None:
         return Promotion(strategy=_strategy(strategy))
     return Promotion(
@@ -55,6 +63,26 @@ def _nothing_decides(model: Section) -> None:
         f"no version of {model.owner} will be promoted.",
         why="Nothing decides: it has neither 'abTest' nor 'validation'.",
         fix="Add one of them, or write `promotion: {strategy: never}` if that is meant.",
+    )
+
+
+def _held_back(model: Section, deployment: Section) -> None:
+    deployment.error(
+        "AME-W103",
+        "autoDeploy",
+        f"no version of {model.owner} will be promoted.",
+        why="Its deployment has `autoDeploy: false`, and its promotion has no `strategy`.",
+        fix="Promote by hand with `ame promote MODEL VERSION --reason TEXT`, or say what decides.",
+    )
+
+
+def _not_held_back(deployment: Section, strategy: str | None) -> None:
+    deployment.error(
+        "AME-W104",
+        "autoDeploy",
+        f"'autoDeploy: false' of {deployment.owner} keeps no version from becoming the champion.",
+        why=f"Its promotion has `strategy: {strategy}`, and this release serves nothing that could wait.",
+        fix="Write `strategy: never`, or leave 'autoDeploy' out.",
     )
 
 

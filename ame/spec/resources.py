@@ -10,7 +10,7 @@ from ame.spec.problems import Problems
 from ame.spec.project import Resources
 from ame.spec.section import Section
 
-__all__ = ["Said", "check_gpu_product", "read_resources", "resources_of"]
+__all__ = ["Said", "check_gpu", "read_resources", "resources_of"]
 
 
 class Said(NamedTuple):
@@ -47,19 +47,20 @@ def resources_of(said: Mapping[str, Said]) -> Resources:
         storage=texts.get("storage"),
         extended={name: text for name, text in texts.items() if "/" in name},
         gpu_product=texts.get("gpuProduct"),
+        vram=texts.get("vram"),
         places={name: found.where for name, found in said.items()},
     )
 
 
-def check_gpu_product(problems: Problems, owner: str, resources: Resources) -> None:
-    """Reports a kind of GPU where no GPU is asked for."""
-    if resources.gpu_product and not resources.gpus:
-        problems.add(
-            "AME-E132",
-            resources.places["gpuProduct"],
-            f"'gpuProduct' of {owner} chooses the kind of a GPU, and none is asked for.",
-            fix="Add the GPU, such as `nvidia.com/gpu: 1`, or leave 'gpuProduct' out.",
-        )
+def check_gpu(problems: Problems, owner: str, resources: Resources) -> None:
+    """Reports a kind or a size of GPU where no GPU is asked for."""
+    if resources.gpus:
+        return
+    for key, code, chosen in (("gpuProduct", "AME-E132", "kind"), ("vram", "AME-E129", "least memory")):
+        if key in resources.places:
+            what = f"'{key}' of {owner} chooses the {chosen} of a GPU, and none is asked for."
+            fix = f"Add the GPU, such as `nvidia.com/gpu: 1`, or leave '{key}' out."
+            problems.add(code, resources.places[key], what, fix=fix)
 
 
 _NOTHING = Resources()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
-from ame.spec.reading import Reading, Reference, resolve
+from ame.spec.reading import Reading, read_reference, resolve
 from ame.spec.scalars_of_rows import holds_password
 from ame.spec.section import Section
 
@@ -63,8 +63,10 @@ def tells_password(section: Section, key: str) -> bool:
 
 
 def _data_set(reading: Reading, section: Section, data: Section) -> str | None:
-    name = data.text("dataSet")
-    if name is None:
+    if not data.given("dataSet"):
         return None
-    reference = Reference(name, None, data.entries["dataSet"].value)
+    node = data.entries["dataSet"].value
+    reference = read_reference(section.problems, node, f"'dataSet' of {data.owner}")
+    if reference is None:
+        return None
     return resolve(reading, reference, "data set", section.owner, reading.data_sets)

@@ -10,7 +10,7 @@ import posixpath
 import re
 
 from ame.quantity import parse_quantity
-from ame.spec.problems import Unreadable
+from ame.spec.problems import OlderText, Unreadable
 
 __all__ = [
     "DURATION",
@@ -24,6 +24,7 @@ __all__ = [
     "OBJECT_NAME",
     "PYTHON",
     "RESERVED",
+    "TASK_TYPES",
     "TRUE",
     "read_annotation",
     "read_boolean",
@@ -41,8 +42,10 @@ __all__ = [
     "read_name",
     "read_number",
     "read_object_name",
+    "read_old_bytes",
     "read_path",
     "read_python_version",
+    "read_task_type",
     "read_text",
 ]
 
@@ -62,6 +65,8 @@ _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")
 _OLDEST_PYTHON = 7
+#: The executors that `taskType` knew, in the order of the integers that it had for them.
+TASK_TYPES = ("pipenv", "mlflow", "poetry")
 
 #: What the runner sets itself, with the word that says who.
 RESERVED = {
@@ -140,6 +145,18 @@ def read_cpu(text: str) -> str:
             "AME-E118", "Cores are counted in whole thousandths above zero, such as 500m, 0.5 or 2."
         )
     return text
+
+
+def read_old_bytes(text: str) -> str:
+    """A quantity of bytes, of which AME knew `ki` too.
+
+    Raises:
+        OlderText: 10ki, which is 10Ki.
+    """
+    if text.endswith("ki"):
+        today = f"{text[:-2]}Ki"
+        raise OlderText(today, read_bytes(today))
+    return read_bytes(text)
 
 
 def read_bytes(text: str) -> str:
@@ -263,3 +280,11 @@ def read_python_version(text: str) -> str:
         fix = f"Did you mean '{text}0'?" if text == "3.1" else ""
         raise Unreadable("AME-E116", "A version of Python such as 3.11 is wanted.", fix)
     return text
+
+
+def read_task_type(text: str) -> str:
+    """The kind of an executor, as older files name or number it."""
+    kind = TASK_TYPES[int(text)] if text in ("0", "1", "2") else text.lower()
+    if kind not in TASK_TYPES:
+        raise Unreadable("AME-E117", "It is one of Pipenv, Mlflow and Poetry, or 0, 1 and 2 for these.")
+    return kind

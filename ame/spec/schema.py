@@ -142,7 +142,10 @@ def _type(of: Type, *, nullable: bool = False) -> Schema:
                 **_bounds(of),
             }
         case Flag():
-            schema = _flag(of, nullable=nullable)
+            schema = {
+                "type": _types("boolean", "string", nullable=nullable),
+                **_pattern("|".join(map(any_case, TRUE + FALSE)), of.read),
+            }
         case Choice():
             schema = {"enum": [*of.words, *([None] if nullable else [])]}
         case ListOf():
@@ -154,24 +157,12 @@ def _type(of: Type, *, nullable: bool = False) -> Schema:
             older = (_deprecated(_type(kind), "An older form.") for kind in of.older)
             schema = _any([*map(_type, of.kinds), *older], nullable=nullable)
         case Tagged():
-            schema = _any([_type(of.shape), _tagged(of)], nullable=nullable)
+            schema = _any([*map(_type, of.shapes), _tagged(of)], nullable=nullable)
         case Anything():
             schema = {"type": _types("object", "array", "string", "number", "boolean", nullable=nullable)}
         case Shape():
             reference = {"$ref": f"#/$defs/{of.name}"}
             schema = _any([reference], nullable=True) if nullable else reference
-    return schema
-
-
-def _flag(of: Flag, *, nullable: bool) -> Schema:
-    said = FALSE if of.withheld else TRUE + FALSE
-    schema: Schema = {
-        "type": _types("boolean", "string", nullable=nullable),
-        **_pattern("|".join(map(any_case, said)), of.read),
-    }
-    if of.withheld:
-        schema["if"] = {"const": True}
-        schema["then"] = {"const": False, "errorMessage": f"{_LATER} {of.withheld}"}
     return schema
 
 
@@ -226,7 +217,11 @@ def _tagged(of: Tagged) -> Schema:
     """`{pip: {...}}`, which says in plain YAML what the tag says."""
     return {
         "type": "object",
-        "properties": {kind: _type(of.shape, nullable=True) for kind in of.kinds},
+        "properties": {kind: _type(shape, nullable=True) for kind, shape in of.kinds.items()},
+        "patternProperties": {
+            _whole(any_case(word)): _type(of.kinds[kind], nullable=True)
+            for word, kind in (*zip(of.kinds, of.kinds, strict=True), *of.older.items())
+        },
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,

@@ -14,9 +14,9 @@ import yaml
 
 from ame.diagnosis import Where
 from ame.spec.entries import Entry, is_list, mapping_entries, text_of, wrong_kind
-from ame.spec.grammar import Choice, Flag, ListOf, OneOf, Scalar, Shape, Type
+from ame.spec.grammar import Choice, ListOf, OneOf, Scalar, Shape, Type
 from ame.spec.nodes import is_null
-from ame.spec.problems import Problems, Unreadable, shown
+from ame.spec.problems import OlderText, Problems, Unreadable, shown
 
 __all__ = ["Section"]
 
@@ -28,7 +28,7 @@ class Section:
 
     Attributes:
         owner: for example "task 'train'".
-        withheld: whether a key was given that this release does not carry out.
+        withheld: the keys given that this release does not carry out.
         sound: a mapping, or nothing, stands there; what else stands there is reported already.
         shape: what the grammar says about it.
         entries: by key, older spellings already under the key that is meant.
@@ -42,7 +42,7 @@ class Section:
         self.shape = shape
         self.owner = owner
         self.entries: dict[str, Entry] = {}
-        self.withheld = False
+        self.withheld: tuple[str, ...] = ()
         self.sound = isinstance(node, yaml.MappingNode) or is_null(node)
         known = shape.keys
         for word, entry in mapping_entries(problems, node, owner):
@@ -71,7 +71,7 @@ class Section:
             why = shape.idle.get(word, "It is empty.")
             problems.add("AME-W104", entry.key, f"{shown(word)} of {self.owner} has no effect.", why=why)
         elif word in shape.withheld:
-            self.withheld = True
+            self.withheld += (word,)
             self.withhold(entry.key, shown(word), shape.withheld[word])
         else:
             problems.add(
@@ -79,7 +79,7 @@ class Section:
                 entry.key,
                 f"{self.owner} has the unknown key {shown(word)}.",
                 why=f"Known keys: {', '.join(sorted(shape.keys))}.",
-                fix=problems.near(word, shape.keys),
+                fix=_home(shape, word) or problems.near(word, shape.keys),
             )
 
     def __contains__(self, key: str) -> bool:
@@ -137,6 +137,10 @@ class Section:
         """`reader` applied to a text, its refusal reported at the node under a name."""
         try:
             return reader(text)
+        except OlderText as older:
+            what = f"{shown(text)} is an older spelling."
+            self.problems.add("AME-W101", node, what, fix=f"Write {shown(older.today)}.")
+            return cast(T, older.value)
         except Unreadable as error:
             what = f"{name} of {self.owner} is {shown(text)}."
             fix = error.fix or self.problems.near(text, error.known)
@@ -161,9 +165,6 @@ class Section:
     def boolean(self, key: str) -> bool:
         """The value of a `Flag`, or its default."""
         value = self.read(key)
-        flag = self.shape[key].type
-        if value and isinstance(flag, Flag) and flag.withheld:
-            self.withhold(self.entries[key].value, f"'{key}: true'", flag.withheld)
         return bool(self.default(key) if value is None else value)
 
     def choice(self, key: str) -> str | None:
@@ -206,8 +207,25 @@ class Section:
         node = entry.value
         if is_list(node):
             return [each for each in node.value if not self._holds_nothing(key, each)]
-        wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list")
+        left_out = isinstance(node, yaml.ScalarNode) and node.value == "..."
+        fix = (
+            "'...' stands for what an example leaves out: write it, or leave the key out." if left_out else ""
+        )
+        wrong_kind(self.problems, node, f"'{key}' of {self.owner}", "a list", fix)
         return []
+
+    def items_or_one(self, key: str, form: str) -> list[yaml.Node]:
+        """The entries of a list, or, with a warning, the one that stands there as in older files.
+
+        Args:
+            form: how an entry of the list is written.
+        """
+        entry = self.entries.get(key)
+        if entry is None or is_null(entry.value) or isinstance(entry.value, yaml.SequenceNode):
+            return self.items(key)
+        what = f"'{key}' of {self.owner} is no list, which is an older form."
+        self.error("AME-W102", key, what, fix=f"Write a list: `{form}`.")
+        return [entry.value]
 
     def _holds_nothing(self, key: str, node: yaml.Node) -> bool:
         if not is_null(node):
@@ -249,6 +267,11 @@ def _alternative(of_key: Type, kind: type[T]) -> T:
     if isinstance(of_key, OneOf):
         return next(each for each in (*of_key.kinds, *of_key.older) if isinstance(each, kind))
     return cast(T, of_key)
+
+
+def _home(shape: Shape, word: str) -> str:
+    homes = [f"'{key}'" for key in shape.homes(word)]
+    return f"It belongs under {' or '.join(homes)}." if homes else ""
 
 
 def _is_empty(node: yaml.Node) -> bool:

@@ -13,6 +13,7 @@ from ame.spec.unfolding import note_unfolded
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
+    from ame.spec.project import Secret
 
 __all__ = ["with_steps"]
 
@@ -34,7 +35,7 @@ def with_steps(reading: Reading, drafts: Mapping[str, TaskDraft]) -> dict[str, T
         steps = tuple(
             tuple(_taken(reading, giver, step, drafts, complete) for step in group) for group in groups
         )
-        complete[name] = replace(giver, steps=steps, resources={}, kubernetes={})
+        complete[name] = replace(giver, steps=steps, resources={}, kubernetes={}, secrets=None)
         taken = dict.fromkeys(step for group in steps for step in group)
         copies[name] = [step for step in taken if step not in drafts]
     return {name: complete[name] for draft in drafts for name in (draft, *copies.get(draft, ()))}
@@ -60,7 +61,7 @@ def _taken(
             )
         complete[step.name] = _given(reading, giver, own)
         return step.name
-    gives = [key for key in ("env", "resources", "kubernetes") if getattr(giver, key)]
+    gives = _gives(giver)
     if not gives:
         return step.name
     if step.name in reading.pipelines:
@@ -82,17 +83,28 @@ def _taken(
     return name
 
 
+def _gives(giver: TaskDraft) -> list[str]:
+    """The keys of a pipeline that hold for its steps."""
+    return [key for key in ("env", "secrets", "resources", "kubernetes") if getattr(giver, key)]
+
+
 def _given(reading: Reading, giver: TaskDraft, own: TaskDraft) -> TaskDraft:
-    if not (giver.env or giver.resources or giver.kubernetes):
+    if not _gives(giver):
         return own
     whole = replace(
         own,
         env={**giver.env, **own.env},
+        secrets=_both(giver.secrets, own.secrets),
         resources={**giver.resources, **own.resources},
         kubernetes=merged_kubernetes(giver.kubernetes, own.kubernetes),
     )
     note_unfolded(reading, whole, "pipelines")
     return whole
+
+
+def _both(given: tuple[Secret, ...] | None, own: tuple[Secret, ...] | None) -> tuple[Secret, ...]:
+    """All secrets; of two for one variable, the step's own."""
+    return tuple({secret.inject_as: secret for secret in (*(given or ()), *(own or ()))}.values())
 
 
 def _refuse_circles(reading: Reading) -> None:

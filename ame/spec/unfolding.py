@@ -1,4 +1,4 @@
-"""How much tasks become with what templates and pipelines give them; a small file can make a large one."""
+"""How much tasks become with what others give them; a small file can make a large one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def note_unfolded(reading: Reading, draft: TaskDraft, givers: str) -> None:
     Raises:
         Refused: AME-E107, they hold more.
     """
-    parts = (draft.resources, draft.env, draft.data_sets, draft.artifacts, draft.kubernetes)
+    parts = (draft.resources, draft.env, draft.secrets, draft.data_sets, draft.artifacts, draft.kubernetes)
     reading.unfolded += sum(map(_weight, parts))
     if reading.unfolded > MOST_VALUES:
         reading.problems.give_up(

@@ -138,5 +138,5 @@ _WORDINGS: tuple[tuple[str, Reading], ...] = (
         "found unexpected ':'",
         Reading("a colon stands here that ends no key.", "Put a space after it: `{training: }`."),
     ),
-    ("undefined tag handle", Reading("this tag is not known.", "The executors are `!pip` and `!custom`.")),
+    ("undefined tag handle", Reading("this tag is not known.", TAG_FIX)),
 )

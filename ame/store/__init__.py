@@ -1,7 +1,7 @@
 """Snapshots of files by key, in a directory or a bucket: written whole or not at all, checked when read."""
 
 from ame.store.files import digest_of_folder, leads_out, remove_folder
-from ame.store.joining import Clash, Joined, cut_out, joined, put_over
+from ame.store.joining import Clash, Joined, changed_since, cut_out, joined, put_over
 from ame.store.manifest import Entry, Manifest
 from ame.store.opening import check_store, open_store
 from ame.store.settings import StoreSettings
@@ -17,6 +17,7 @@ __all__ = [
     "Manifest",
     "SnapshotStore",
     "StoreSettings",
+    "changed_since",
     "check_store",
     "contents_of_files",
     "cut_out",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ame.store.manifest import Entry, Manifest
 
-__all__ = ["Clash", "Joined", "cut_out", "joined", "put_over"]
+__all__ = ["Clash", "Joined", "changed_since", "cut_out", "joined", "put_over"]
 
 
 class Clash(Exception):
@@ -68,6 +68,23 @@ def joined(start: Iterable[Entry], ends: Mapping[str, Iterable[Entry]]) -> Joine
     if clashes:
         raise Clash(*min(clashes), len({path for path, _, _ in clashes}))
     return Joined(tuple(after[path] for path in sorted(after, key=_place)), changed)
+
+
+def changed_since(start: Manifest, end: Manifest) -> Manifest | None:
+    """The files and links of an end that the start has not, or not so; None when there are none."""
+    before = {entry.path: entry for entry in start.entries}
+    kept = {
+        entry.path
+        for entry in end.entries
+        if entry.kind != "folder" and not _alike(before.get(entry.path), entry)
+    }
+    around = {".", *(parent for path in kept for parent in _parents(path))}
+    entries = [
+        entry
+        for entry in end.entries
+        if entry.path in kept or (entry.kind == "folder" and entry.path in around)
+    ]
+    return Manifest(end.name, tuple(entries)) if kept else None
 
 
 def put_over(base: Manifest, parts: Mapping[str, Manifest]) -> Manifest:

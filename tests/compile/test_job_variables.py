@@ -1,6 +1,8 @@
 import pytest
 
-from ame.diagnosis import Refused
+from ame.compile.job_variables import kubernetes_variables, unlabelled_memory
+from ame.diagnosis import Refused, Where
+from ame.spec import KubernetesSection, Resources
 
 USUAL = [
     {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
@@ -79,6 +81,72 @@ def test_a_kind_of_gpu_that_contradicts_the_node_selector_is_refused(variables):
     assert str(refused.value) == (
         "AME-E806 p0/ame.yml:5:36 task 't' wants the GPU 'A', and a node with 'nvidia.com/gpu.product: B'. "
         "`gpuProduct` and `nodeSelector` select by the same label. Keep one of them."
+    )
+
+
+MEMORY = {"key": "nvidia.com/gpu.memory", "operator": "Gt"}
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def of_vram(vram, affinity=None):
+    found = kubernetes_variables(
+        Resources(extended={"nvidia.com/gpu": "1"}, vram=vram),
+        {},
+        section=KubernetesSection(affinity=affinity or {}),
+    )
+    return found["affinity"]
+
+
+@pytest.mark.parametrize(
+    ("vram", "more_than"), [("24Gi", "24575"), ("24G", "22888"), ("1", "0"), ("1.5Gi", "1535")]
+)
+def test_the_memory_of_a_gpu_is_compared_with_the_label_of_the_node(vram, more_than):
+    assert of_vram(vram) == {
+        "nodeAffinity": {
+            REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [{**MEMORY, "values": [more_than]}]}]}
+        }
+    }
+
+
+def test_the_memory_of_a_gpu_stands_in_every_term_of_an_own_affinity():
+    zone = {"key": "zone", "operator": "In", "values": ["a"]}
+    name = {"key": "metadata.name", "operator": "In", "values": ["n"]}
+    own = {
+        "podAffinity": {"x": 1},
+        "nodeAffinity": {
+            REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [zone]}, {}, {"matchFields": [name]}]},
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}],
+        },
+    }
+    enough = {**MEMORY, "values": ["24575"]}
+
+    assert of_vram("24Gi", own) == {
+        "podAffinity": {"x": 1},
+        "nodeAffinity": {
+            REQUIRED: {
+                "nodeSelectorTerms": [
+                    {"matchExpressions": [zone, enough]},
+                    {"matchFields": [name], "matchExpressions": [enough]},
+                ]
+            },
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("extended", "asked"),
+    [({"amd.com/gpu": "1"}, "asks for amd.com/gpu"), ({"nvidia.com/gpu": "0"}, "asks for no GPU")],
+)
+def test_the_memory_of_a_gpu_that_no_label_tells_is_refused(extended, asked):
+    resources = Resources(extended=extended, vram="24Gi", places={"vram": Where("ame.yml", 4, 9)})
+
+    (told,) = unlabelled_memory(resources, "task 't'", Where("ame.yml", 2, 3))
+
+    assert str(told) == (
+        f"AME-E812 ame.yml:4:9 task 't' wants 24Gi of a GPU's memory, and {asked}. `vram` chooses nodes by "
+        "'nvidia.com/gpu.memory', a label of those with GPUs of NVIDIA. Ask for `nvidia.com/gpu`, or leave `vram` "
+        "out and choose nodes by `kubernetes: {nodeSelector}`."
     )
 
 

@@ -1,6 +1,7 @@
 """The whole text for a project that uses everything; `WRITE_GOLDEN=1` writes what is said now."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,32 @@ def test_the_head_says_the_command_that_makes_it_again(tmp_path):
         "\n"
         "deployments: []\n"
     )
+
+
+def test_without_triggers_every_schedule_is_deployed_paused(tmp_path):
+    (tmp_path / "ame.yml").write_text(
+        "name: p\n"
+        "models:\n"
+        "  - name: m\n"
+        "    training: {task: {executor: !custom {command: c}}, schedule: '0 3 * * *'}\n"
+        "    promotion: {strategy: never}\n"
+        "tasks:\n"
+        "  - {name: t, executor: !custom {command: c}, triggers: {schedule: '0 4 * * *'}}\n"
+    )
+    project = load_project(tmp_path)
+
+    def schedules(compiled):
+        found = compile_projects([compiled], target="process", base=tmp_path)
+        text = prefect_yaml([compiled], found, target="process", base=tmp_path)
+        deployments = yaml.safe_load(text)["deployments"]
+        return {
+            each["name"]: (each["schedules"][0], "is paused" in each["description"])
+            for each in deployments
+            if each["schedules"]
+        }
+
+    active, paused = schedules(project), schedules(replace(project, enable_triggers=False))
+    assert active.keys() == paused.keys() == {"p.m", "p.models", "p.t"}
+    for name, (schedule, said) in active.items():
+        assert paused[name] == ({**schedule, "active": False}, True)
+        assert not said

@@ -2,9 +2,11 @@
 
 import pytest
 
+from ame.compile.job_variables import kubernetes_variables
 from ame.diagnosis import Refused
-from ame.pools import render
+from ame.pools import prove, render
 from ame.pools.schema import at
+from ame.spec import Resources
 
 CONTAINER = "spec.template.spec.containers[0]"
 
@@ -20,6 +22,18 @@ def test_a_gpu_task_gets_its_job(deployment, gpu_resources, gpu_variables):
     assert at(job, "spec.template.metadata.labels")["ame-flows/task"] == "train"
     assert at(job, "spec.template.metadata.annotations") == {"ame-flows/task": "a task / with any text"}
     assert at(job, "spec.template.metadata.labels")["prefect.io/deployment-name"] == "p.train"
+
+
+def test_the_memory_of_a_gpu_is_in_the_job(deployment):
+    resources = Resources(extended={"nvidia.com/gpu": "1"}, vram="24Gi")
+    made = deployment(pool="ame-gpu", resources=resources, **kubernetes_variables(resources, {}))
+
+    prove([made])
+
+    terms = "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]"
+    assert at(render(made), f"spec.template.spec.affinity.{terms}.matchExpressions") == [
+        {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["24575"]}
+    ]
 
 
 def test_the_settings_of_the_shell_stay_outside(monkeypatch, deployment):

@@ -294,6 +294,34 @@ def test_what_the_last_step_left_can_be_kept(pipeline: Pipeline) -> None:
     assert (pipeline.store.path("artifacts/out") / "deep/b").read_text() == "2"
 
 
+def test_what_all_steps_made_or_changed_can_be_kept(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "1").write_text("rows")
+    pipeline.store.save("data-sets/rows/1", tmp_path / "rows")
+    pipeline.task = replace(pipeline.task, save_changed=True)
+    pipeline.carried = pipeline.opened()
+    pipeline.begin(**{"data/rows": "data-sets/rows/1"})
+    pipeline.steps(write(code="changed", out__deep__x="x"))
+    pipeline.steps(write(out__y="y"), write(lib__a="changed"))
+    pipeline.steps(lambda place: (place / "out" / "link").symlink_to("y"), retries=1)
+    pipeline.end()
+    kept = pipeline.carried.keep_changed("artifacts/prepare/1.changed")
+    assert kept is not None
+    pipeline.store.restore(kept.key, tmp_path / "kept")
+    found = {str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*")}
+    assert found == {"code", "lib", "lib/a", "out", "out/deep", "out/deep/x", "out/link", "out/y"}
+    assert (tmp_path / "kept" / "out" / "link").read_text() == "y"
+
+
+def test_a_pipeline_that_changes_nothing_keeps_nothing(pipeline: Pipeline) -> None:
+    pipeline.task = replace(pipeline.task, save_changed=True)
+    pipeline.carried = pipeline.opened()
+    pipeline.begin()
+    pipeline.steps(lambda place: (place / "code").unlink())
+    pipeline.end()
+    assert pipeline.carried.keep_changed("artifacts/prepare/1.changed") is None
+
+
 def test_a_pipeline_within_a_step_goes_on_with_the_files_and_hands_them_back(pipeline: Pipeline) -> None:
     pipeline.begin()
     tasks = [replace(pipeline.task, name="inner"), replace(pipeline.task, name="beside")]

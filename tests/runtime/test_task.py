@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
 
@@ -304,3 +305,57 @@ def test_our_own_process_is_not_changed(project: Make, execute: Execute) -> None
     before = dict(os.environ)
     execute(project("tasks: [{name: t, executor: !custom {command: 'true'}}]"), "t")
     assert dict(os.environ) == before
+
+
+def test_what_a_command_made_or_changed_is_kept_beside_its_artifacts(
+    project: Make, execute: Execute, tmp_path: Path
+) -> None:
+    made = project(
+        """
+        tasks:
+          - {name: fetch, executor: !custom {command: 'mkdir rows; echo 1 > rows/1'}}
+          - name: train
+            dataSets: [rows]
+            executor: !pip
+              command: |
+                echo more >> changed; mkdir -p out/__pycache__; touch out/x out/__pycache__/x.pyc
+                ln -s x out/link; rm removed; cat kept rows/1; python -m venv --without-pip out/venv
+            artifacts: {paths: [out/x]}
+        dataSets: [{name: rows, path: rows, task: {taskRef: fetch}}]
+        """,
+        changed="a\n",
+        kept="b\n",
+        removed="c\n",
+        **{"requirements.txt": "."},
+        **{"pyproject.toml": "[project]\nname = 'churn'\nversion = '1'\n", "churn.py": ""},
+    )
+    execute(made, "fetch")
+    train = replace(made.tasks["train"], save_changed=True)
+    made = replace(made, tasks={**made.tasks, "train": train})
+    store = SnapshotStore(execute.home.store)
+    keys = data_set_keys(made, project_digest(made))
+
+    kept = execute_task(
+        made,
+        train,
+        TaskInputs(mlflow="http://127.0.0.1:5000", data_set_keys=keys),
+        home=execute.home,
+        name="train-1",
+        on_line=execute.lines.append,
+    )
+
+    assert [(one.path, one.kept.key) for one in kept] == [
+        ("out/x", "artifacts/train/train-1/out/x"),
+        ("files made or changed", "artifacts/train/train-1.changed"),
+    ]
+    store.restore(kept[1].kept.key, tmp_path / "back")
+    found = {str(path.relative_to(tmp_path / "back")) for path in (tmp_path / "back").rglob("*")}
+    assert found == {"changed", "out", "out/x", "out/link"}
+    assert (tmp_path / "back" / "changed").read_text() == "a\nmore\n"
+
+
+def test_a_command_that_changes_nothing_keeps_nothing(project: Make, execute: Execute) -> None:
+    made = project("tasks: [{name: t, executor: !custom {command: 'cat ame.yml'}}]")
+    task = replace(made.tasks["t"], save_changed=True)
+    inputs = TaskInputs(mlflow="http://127.0.0.1:5000")
+    assert not execute_task(made, task, inputs, home=execute.home, name="t-1", on_line=execute.lines.append)

@@ -206,15 +206,19 @@ class _Writer:
         return [f"{shown} {tag}".rstrip(), *(indent + line for line in lines)]
 
     def one_of(self, kind: Type) -> Type:
-        """One of a type's alternatives."""
+        """One of a type's alternatives, and of a tagged mapping's kinds."""
         while isinstance(kind, OneOf):
             kind = self.chance.choice(kind.older if kind.older and self.slip(0.3) else kind.kinds)
+        if isinstance(kind, Tagged):
+            word = self.chance.choice(list(kind.kinds))
+            return Tagged({word: kind.kinds[word]}, kind.older)
         return kind
 
     def tag(self, kind: Type) -> str:
         if isinstance(kind, Tagged) and not self.slip(0.3):
-            tags = tuple(kind.withheld) if self.slip(0.2) else kind.kinds
-            return f"!{self.chance.choice(tags)} " if tags else ""
+            (word,) = kind.kinds
+            older = [older for older, meant in kind.older.items() if meant == word]
+            return f"!{self.chance.choice([*older, word.upper()]) if self.slip(0.2) else word} "
         return self.chance.choice(_TAGS) + " " if self.slip(0.04) else ""
 
     def value(self, key: str, kind: Type) -> list[str]:
@@ -269,9 +273,10 @@ class _Writer:
         return None
 
     def tagged(self, kind: Tagged, depth: int) -> list[str]:
-        lines = self.mapping(kind.shape, depth + 1)
+        ((word, shape),) = kind.kinds.items()
+        lines = self.mapping(shape, depth + 1)
         if self.slip(0.1):
-            return [f"{self.chance.choice(kind.kinds)}:", *(f"  {line}" for line in lines)]
+            return [f"{word}:", *(f"  {line}" for line in lines)]
         return self.anchored(lines)
 
     def items(self, kind: ListOf, depth: int) -> list[str]:
@@ -281,12 +286,15 @@ class _Writer:
         for name in _NAMES[: self.chance.randrange(1 if depth else 0, 4)]:
             self.name = name
             item = self.one_of(kind.item)
+            tag = self.tag(item)
             inside = self.below("", item, depth + 1) or self.scalar(self.text("", item))
             if self.slip(0.05):
                 lines += [f"{self.chance.choice(_NAMES[:7])}:", *(f"  {line}" for line in inside)]
             else:
-                tag = self.chance.choice(_TAGS) + " " if self.slip(0.04) else ""
-                lines += [f"- {tag}{inside[0]}", *(f"  {line}" for line in inside[1:])]
+                first = (
+                    [f"- {tag}", f"  {inside[0]}"] if tag and ":" in inside[0] else [f"- {tag}{inside[0]}"]
+                )
+                lines += [*first, *(f"  {line}" for line in inside[1:])]
         self.name = outer
         return lines or [""]
 

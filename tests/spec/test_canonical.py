@@ -23,12 +23,14 @@ from ame.spec import (
 
 FILE = """\
 name: flight-delays
+enableTriggers: false
 models:
   - name: arrival-delay
     training:
       task: {taskRef: train}
       schedule: "0 3 * * *"
       timezone: Europe/Berlin
+      onChange: true
     validation:
       task: {taskRef: validate}
       thresholds:
@@ -98,13 +100,14 @@ def test_every_field_arrives_with_its_type(load):
     assert project.folder == Path.cwd()
     assert project.file == Path.cwd() / "ame.yml"
     model = project.models["arrival-delay"]
-    assert model.where == Where("ame.yml", 3, 5)
+    assert model.where == Where("ame.yml", 4, 5)
     assert (model.training, model.schedule) == ("train", Schedule(cron="0 3 * * *", timezone="Europe/Berlin"))
+    assert (model.on_change, project.enable_triggers) == (True, False)
     assert model.validation == Validation(
         task="validate",
         thresholds=(
-            Threshold(metric="roc_auc", where=Where("ame.yml", 11, 9), minimum=0.62),
-            Threshold(metric="log_loss", where=Where("ame.yml", 12, 9), minimum=0.0, maximum=0.7),
+            Threshold(metric="roc_auc", where=Where("ame.yml", 13, 9), minimum=0.62),
+            Threshold(metric="log_loss", where=Where("ame.yml", 14, 9), minimum=0.0, maximum=0.7),
         ),
     )
     assert model.ab_test == AbTestSection(
@@ -128,7 +131,7 @@ def test_every_field_arrives_with_its_type(load):
             max_duplicates=0.02,
             max_overlap=0.001,
         ),
-        where=Where("ame.yml", 14, 7),
+        where=Where("ame.yml", 16, 7),
         data_set="holdout",
         training_path="data/flights.parquet",
         features=("origin", "carrier"),
@@ -148,7 +151,7 @@ def test_every_field_arrives_with_its_type(load):
     assert project.tasks["train"] == Task(
         name="train",
         executor=Executor(kind="pip", command="python train.py", python_version="3.10"),
-        where=Where("ame.yml", 48, 5),
+        where=Where("ame.yml", 50, 5),
         resources=Resources(cpu="500m", storage="30Gi", extended={"nvidia.com/gpu": "1"}),
         env={"MODE": "fast", "A": "b", "FLAG": "no"},
         data_sets=("flights", "holdout"),
@@ -158,10 +161,10 @@ def test_every_field_arrives_with_its_type(load):
     )
     assert project.tasks["validate"].executor == Executor(kind="custom", command="python validate.py")
     assert project.data_sets["flights"] == DataSet(
-        name="flights", path="data/flights", where=Where("ame.yml", 60, 5), size="1G"
+        name="flights", path="data/flights", where=Where("ame.yml", 62, 5), size="1G"
     )
     assert project.data_sets["holdout"].task == "holdout.task"
-    assert [warning.code for warning in project.warnings] == ["AME-W104"]
+    assert [warning.code for warning in project.warnings] == ["AME-W104", "AME-W104"]
 
 
 def test_classes_are_what_yaml_says_they_are(load):
@@ -373,7 +376,7 @@ def test_a_file_outside_of_the_working_directory_is_named_by_its_absolute_path(t
         load_project(Path("../there"))
 
     assert str(refused.value) == (
-        f"AME-E109 {file}:2:1 the project has the unknown key 'nmae'. Known keys: dataSets, models, name, "
+        f"AME-E109 {file}:2:1 the project has the unknown key 'nmae'. Known keys: dataSets, enableTriggers, models, name, "
         "tasks, templates. Did you mean 'name'?"
     )
 

@@ -121,6 +121,27 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         + entries(8_000, "- {name: d#, path: d, task: {taskRef: t8000}}\n"),
         set(),
     ),
+    "tasks like each other": (
+        lambda: TASKS
+        + "".join(f"- {{name: t{i}, taskRef: t{i + 1}, retries: {i % 9}}}\n" for i in range(25_000))
+        + f"- {{name: t25000, {PIP}}}\n",
+        set(),
+    ),
+    "tasks like each other that grow": (
+        lambda: TASKS
+        + "".join(f"- {{name: t{i}, taskRef: t{i + 1}, env: [{{key: A{i}, val: b}}]}}\n" for i in range(9_000))
+        + f"- {{name: t9000, {PIP}}}\n",
+        {"AME-E107"},
+    ),
+    "a circle of tasks like each other": (
+        lambda: TASKS + "".join(f"- {{name: t{i}, taskRef: t{(i + 1) % 20_000}}}\n" for i in range(20_000)),
+        {"AME-E126"},
+    ),
+    "tasks with many secrets like each other": (
+        lambda: f"{TASKS}- {{name: a, {PIP}, secrets: [{entries(9_000, '!ame {key: k#, injectAs: A#},')}]}}\n"
+        + entries(9_000, "- {name: t#, taskRef: a}\n"),
+        {"AME-E107"},
+    ),
     "circles of pipelines": (
         lambda: TASKS
         + "".join(

@@ -132,6 +132,10 @@ def test_what_is_required_is_missed(refusals, shape):
         "margin": model.format("abTest: {data: {path: a}, label: y, primary: {}}"),
         "named": task.format("fromTemplate: {}"),
         "variable": task.format("env: [{}]"),
+        "dataSetReference": task.format("dataSets: [{ref: }]"),
+        "recurringTask": "name: x\nrecurring_tasks: {a: {}}\n",
+        "secret": task.format("secrets: [!ame {}]"),
+        "vaultSecret": task.format("secrets: [!vault {}]"),
         "envSource": task.format("kubernetes: {envFrom: [{secretRef: {}}]}"),
         # Without its key it is no reference but a task.
         "reference": model.format("training: {task: {}}"),

@@ -8,13 +8,15 @@ import pytest
 import yaml
 
 from ame.diagnosis import Refused
+from ame.spec import words
+from ame.spec.grammar import shapes_below
 from ame.spec.nodes import read_document
 from ame.spec.problems import Problems
 from tests.spec.documents import document
 from tests.spec.slips import CORPUS
 
-#: What these keys hold is no business of ours.
-FREE = {"affinity", "auto_train"}
+#: What these keys hold is no business of ours: it has no effect, or only Kubernetes knows.
+FREE = {"affinity", *(word for shape in shapes_below(words.PROJECT) for word in shape.idle)}
 #: Others refer to these by what is written here.
 NAMES = {"name", "project", "projectid", "projectname", "projectName", "taskname"}
 SOUND = 60

@@ -108,3 +108,59 @@ def test_a_template_wins_over_what_the_pipeline_gives(load):
     resources = load(dedent(text)).tasks["p.s"].resources
 
     assert (resources.cpu, resources.memory) == ("2", "64G")
+
+
+def test_secrets_of_a_pipeline_are_those_of_its_steps_and_those_of_a_template_are_replaced(load):
+    tasks = load(
+        "name: x\n"
+        "templates: [{name: t, secrets: [!ame {key: of-template, injectAs: T}]}]\n"
+        "tasks:\n"
+        "  - name: p\n"
+        "    secrets: [!ame {key: of-pipeline, injectAs: A}, !ame {key: of-pipeline, injectAs: B}]\n"
+        "    pipeline:\n"
+        "      - {name: own, executor: !pip {command: c}, secrets: [!ame {key: own, injectAs: B}]}\n"
+        "      - taskRef: c\n"
+        "  - {name: c, executor: !pip {command: c}, fromTemplate: t}\n"
+        "  - {name: d, executor: !pip {command: c}, fromTemplate: t, secrets: []}\n"
+    ).tasks
+    said = {name: {each.inject_as: each.key for each in task.secrets} for name, task in tasks.items()}
+
+    assert said == {
+        "p": {},
+        "p.own": {"A": "of-pipeline", "B": "own"},
+        "p.c": {"A": "of-pipeline", "B": "of-pipeline", "T": "of-template"},
+        "c": {"T": "of-template"},
+        "d": {},
+    }
+
+
+def test_a_task_like_another_one_says_only_what_differs(load):
+    tasks = load("""\
+name: x
+tasks:
+  - name: train
+    executor: !pip {command: c, pythonVersion: 3.12}
+    env: [{key: A, val: 1}, {key: B, val: 1}]
+    resources: {cpu: 1, memory: 1G}
+    retries: 2
+    triggers: {schedule: "0 4 * * *"}
+  - name: nightly
+    taskRef: x.train
+    env: [{key: B, val: 2}]
+    resources: {memory: 2G}
+    triggers: {schedule: "0 3 * * *"}
+  - {name: by-hand, taskRef: nightly}
+  - {name: both, pipeline: [taskRef: train, taskRef: by-hand]}
+  - {name: again, taskRef: both, triggers: {schedule: "0 5 * * *"}}
+""").tasks
+    train, nightly, by_hand = tasks["train"], tasks["nightly"], tasks["by-hand"]
+
+    assert (nightly.executor, nightly.retries) == (train.executor, 2)
+    assert dict(nightly.env) == {"A": "1", "B": "2"}
+    assert (nightly.resources.cpu, nightly.resources.memory) == ("1", "2G")
+    assert nightly.schedule is not None
+    assert nightly.schedule.cron == "0 3 * * *"
+    assert by_hand.schedule is None
+    assert by_hand.env == nightly.env
+    assert tasks["again"].pipeline == (("both",),)
+    assert tasks["again"].schedule is not None

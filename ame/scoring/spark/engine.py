@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -125,9 +125,9 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
         on_line(f"the scores of {scores.rows:,} rows are in {folder.uri} already")
         return _told(folder, scores, models)
     titles = {name: model.title for name, model in models.items()}
-    with _refusing(holdout, titles, folder):
+    with _refusing(holdout, titles, folder), ExitStack() as stack:
         ship_code(spark)
-        natives = natives_of(spark, models, task)
+        natives = natives_of(spark, models, task, stack)
         there = _there(holdout, folder, key)
         plan = Plan(
             models=tuple(Answering(name, None, tuple(features[name])) for name in models),

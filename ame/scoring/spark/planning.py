@@ -9,12 +9,14 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ame.diagnosis import Refused
 from ame.scoring.spark.frame import packed
 from ame.scoring.spark.holdout import SparkHoldout
 from ame.scoring.spark.loading import TaskFailed
@@ -35,8 +37,12 @@ def digest_of_model(model: FetchedModel) -> str:
     return digest_of_folder(model.folder, [path for path in model.folder.rglob("*") if path.is_file()])
 
 
-def natives_of(spark: SparkSession, models: Mapping[str, FetchedModel], task: str) -> dict[str, NativeModel]:
+def natives_of(
+    spark: SparkSession, models: Mapping[str, FetchedModel], task: str, stack: ExitStack
+) -> dict[str, NativeModel]:
     """The models of Spark ML, loaded, by the names that they have in `models`.
+
+    Their files stand on the executors until the stack is closed: some models read them while they answer.
 
     Raises:
         Refused: AME-E542 when Spark cannot read one; AME-E543 or AME-E404 when it does not answer the task.
@@ -45,7 +51,7 @@ def natives_of(spark: SparkSession, models: Mapping[str, FetchedModel], task: st
     for name, model in models.items():
         if spark_flavor(model) is not None:
             try:
-                found[name] = load_native(model, _seen_by_all(spark, model), task)
+                found[name] = load_native(model, _seen_by_all(spark, model, stack), task)
             except TaskFailed as failed:
                 raise cannot_score(model.title, failed.lines, first=name == next(iter(models))) from None
     return found
@@ -128,7 +134,7 @@ def _shipped(spark: SparkSession, model: FetchedModel) -> str:
     return name
 
 
-def _seen_by_all(spark: SparkSession, model: FetchedModel) -> Path:
+def _seen_by_all(spark: SparkSession, model: FetchedModel, stack: ExitStack) -> Path:
     """A folder with the model that the driver and all executors have under one path.
 
     Spark reads its own models in tasks, and executors on other machines do not see the driver's disk.
@@ -156,6 +162,18 @@ def _seen_by_all(spark: SparkSession, model: FetchedModel) -> Path:
                 shutil.rmtree(half)
         yield str(folder)
 
+    def remove(_: Any) -> Iterator[str]:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+        yield str(folder)
+
+    def clear() -> None:
+        with suppress(Refused):  # the session is at its end, and so are the executors
+            ask_executors(spark, remove)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    stack.callback(clear)
     ask_executors(spark, unpack)
     if not folder.exists():
         shutil.copytree(model.folder, folder)

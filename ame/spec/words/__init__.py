@@ -8,14 +8,17 @@ from ame.spec.words.abtest import AB_TEST, AB_TEST_DATA, AB_TEST_TRAINING, MARGI
 from ame.spec.words.kubernetes import AFFINITY, ENV_FROM, ENV_FROM_REFERENCE, KUBERNETES, TOLERATION
 from ame.spec.words.models import DEPLOYMENT, MODEL, PROMOTION, THRESHOLD, TRAINING, VALIDATION
 from ame.spec.words.project import PROJECT
+from ame.spec.words.secrets import SECRET, SECRETS, VAULT_SECRET
 from ame.spec.words.spark import EXECUTOR_RESOURCES, SPARK
 from ame.spec.words.tasks import (
     ARTIFACTS,
     DATA_SET,
+    DATA_SET_REFERENCE,
     ENV_ENTRY,
     EXECUTOR,
     EXECUTORS,
     NAMED,
+    RECURRING,
     REFERENCE,
     RESOURCES,
     STEP,
@@ -30,6 +33,7 @@ __all__ = [
     "AFFINITY",
     "ARTIFACTS",
     "DATA_SET",
+    "DATA_SET_REFERENCE",
     "DEPLOYMENT",
     "ENV_ENTRY",
     "ENV_FROM",
@@ -43,9 +47,12 @@ __all__ = [
     "NAMED",
     "PROJECT",
     "PROMOTION",
+    "RECURRING",
     "REFERENCE",
     "RESOURCES",
     "SCORING",
+    "SECRET",
+    "SECRETS",
     "SPARK",
     "STEP",
     "TASK",
@@ -54,4 +61,5 @@ __all__ = [
     "TRAINING",
     "TRIGGERS",
     "VALIDATION",
+    "VAULT_SECRET",
 ]

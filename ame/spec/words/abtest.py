@@ -5,7 +5,7 @@ from __future__ import annotations
 from ame.gate.config import METRICS_OF, ABTest
 from ame.spec.grammar import Choice, Key, ListOf, Number, OneOf, Shape, Whole
 from ame.spec.words.spark import SPARK
-from ame.spec.words.tasks import RESOURCES
+from ame.spec.words.tasks import RESOURCES, TARGET
 from ame.spec.words.values import NOT_BLANK, ROWS_PATH, TABLE, TEXT, URI
 
 __all__ = ["AB_TEST", "AB_TEST_DATA", "AB_TEST_TRAINING", "MARGIN", "SCORING"]
@@ -16,7 +16,7 @@ _SPLIT = "For logged traffic, of which each row was answered by one model, use `
 _ENGINES = Choice(("auto", "local", "spark"))
 _METRIC = Choice(tuple(dict.fromkeys(name for names in METRICS_OF.values() for name in names)))
 
-_DATA_SET = Key(TEXT, "A data set of this project, made by its task if need be.")
+_DATA_SET = Key(TARGET, "A data set of this project, made by its task if need be.")
 _PATH = Key(ROWS_PATH, "A file or folder, relative to the project's folder and inside it.")
 _URI = Key(
     URI,

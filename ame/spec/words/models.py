@@ -18,6 +18,11 @@ TRAINING = Shape(
         "task": Key(TASK_USE, "The task that trains, a reference or the task itself.", required=True),
         "schedule": SCHEDULE,
         "timezone": TIMEZONE_OF_SCHEDULE,
+        "onChange": Key(
+            Flag(),
+            "Whether a training also starts when the project was deployed with changed files.",
+            default=False,
+        ),
     },
 )
 THRESHOLD = Shape(
@@ -53,7 +58,8 @@ PROMOTION = Shape(
             "`abTest`: the test decides. `metric`: a version is promoted when a metric that its training "
             "run logged is better than the champion's. `always`: a version that passes validation is "
             "promoted. `never`: it is left to you.",
-            otherwise="`abTest` with an `abTest`, else `always` with a `validation`, else `never`",
+            otherwise="`never` with `deployment: {autoDeploy: false}`, else `abTest` with an `abTest`, else "
+            "`always` with a `validation`, else `never`",
         ),
         "firstVersion": Key(
             Choice(
@@ -75,22 +81,28 @@ PROMOTION = Shape(
 )
 DEPLOYMENT = Shape(
     "deployment",
-    "How a champion is to be served; read and checked, without effect in this release.",
+    "How a champion is to be served, which this release does not do: all but `autoDeploy` is only checked.",
     {
         "replicas": Key(Whole(0, 1000), "How many processes serve it.", default=1),
         "resources": Key(RESOURCES, "What each of them needs."),
         "image": Key(IMAGE, "The image that serves it."),
         "enableTls": Key(Flag(), "Whether it is served by https.", default=True),
         "ingressAnnotations": Key(MapOf(TEXT), "Annotations of the ingress, each a text."),
-        "autoDeploy": Key(Flag(), "Whether a new champion is deployed by itself.", default=True),
+        "autoDeploy": Key(
+            Flag(),
+            "Whether a version goes live by itself. With `false` and no `promotion.strategy`, none becomes "
+            "the champion but by hand.",
+            default=True,
+        ),
     },
     older={
         "deploy": "autoDeploy",
         "enable_tls": "enableTls",
         "ingress_annotations": "ingressAnnotations",
     },
+    dated={"auto_train": Key(Flag(), "Write `training: {onChange: ...}`.")},
     withheld={"runtime": ""},
-    idle={"auto_train": "A training starts by its schedule or by hand."},
+    idle={"ingress": "Nothing is served by this release; `ingressAnnotations` say what an ingress needs."},
 )
 MODEL = Shape(
     "model",
@@ -111,7 +123,9 @@ MODEL = Shape(
             "Which versions are delivered: `every`, or the `latest`, which supersedes those that still wait.",
             default="every",
         ),
-        "deployment": Key(DEPLOYMENT, "Read and checked, without effect in this release."),
+        "deployment": Key(
+            DEPLOYMENT, "How a champion is to be served, and whether a version goes live by itself."
+        ),
     },
     dated={
         "type": Key(

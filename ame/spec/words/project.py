@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ame.spec.grammar import Key, ListOf, MapOf, OneOf, Shape
+from ame.spec.grammar import Flag, Key, ListOf, MapOf, OneOf, Shape
 from ame.spec.words.models import MODEL
-from ame.spec.words.tasks import DATA_SET, SOURCE, TASK
+from ame.spec.words.tasks import DATA_SET, RECURRING, SOURCE, TASK
 from ame.spec.words.values import NAME
 
 __all__ = ["PROJECT"]
@@ -24,6 +24,7 @@ PROJECT = Shape(
             ListOf(TASK, needs=("name",)), "Partial tasks, which tasks and other templates build on."
         ),
         "dataSets": Key(ListOf(DATA_SET), "Files that tasks and comparisons read."),
+        "enableTriggers": Key(Flag(), "Whether schedules are active once they are deployed.", default=True),
     },
     older={
         "projectid": "name",
@@ -31,9 +32,13 @@ PROJECT = Shape(
         "projectname": "name",
         "projectName": "name",
         "data_sets": "dataSets",
+        "enable_triggers": "enableTriggers",
     },
-    withheld={
-        "source": SOURCE,
-        "enableTriggers": "A schedule is active once it is deployed; leave it out.",
+    dated={
+        "recurring_tasks": Key(
+            MapOf(RECURRING, NAME),
+            "Tasks with a schedule; write `tasks: [{name, taskRef, triggers: {schedule}}]`.",
+        )
     },
+    withheld={"source": SOURCE},
 )

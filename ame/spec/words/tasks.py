@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ame.spec.grammar import DOMAIN, Flag, Key, ListOf, MapOf, OneOf, Shape, Tagged, Whole
 from ame.spec.words.kubernetes import KUBERNETES
+from ame.spec.words.secrets import SECRETS_KEY
 from ame.spec.words.values import (
     BYTES,
     COMMAND,
@@ -16,9 +17,11 @@ from ame.spec.words.values import (
     DURATION,
     ENV_NAME,
     GPU_PRODUCT,
+    IMAGE,
     NAME,
     PATH,
     PYTHON_VERSION,
+    TASK_TYPE,
     TEXT,
     TIMEZONE,
 )
@@ -26,10 +29,12 @@ from ame.spec.words.values import (
 __all__ = [
     "ARTIFACTS",
     "DATA_SET",
+    "DATA_SET_REFERENCE",
     "ENV_ENTRY",
     "EXECUTOR",
     "EXECUTORS",
     "NAMED",
+    "RECURRING",
     "REFERENCE",
     "RESOURCES",
     "SCHEDULE",
@@ -45,8 +50,6 @@ __all__ = [
 
 #: What can be done instead of naming a source.
 SOURCE = "Tasks run from the folder that the file is in; leave it out."
-_SECRETS = "Set the variable in the environment that `ame run` is started in."
-_TASK_TYPE = "Write `executor: !pip {command: ...}` or `executor: !custom {command: ...}`."
 
 NAMED = Shape(
     "named",
@@ -65,6 +68,7 @@ REFERENCE = Shape(
     older={"taskref": "taskRef"},
 )
 
+_IMAGE = Key(IMAGE, "The container's image; write `kubernetes: {image: ...}`.")
 EXECUTOR = Shape(
     "executor",
     "The command of a task and the Python that it runs with.",
@@ -72,7 +76,7 @@ EXECUTOR = Shape(
         "command": Key(
             COMMAND,
             "A shell command line, run in a copy of the project's folder. A task must have one, of its own "
-            "or from its template.",
+            "or from its template; only `!mlflow` does without, which then is `mlflow run .`.",
         ),
         "pythonVersion": Key(
             PYTHON_VERSION,
@@ -80,19 +84,9 @@ EXECUTOR = Shape(
             otherwise="the version that runs ame-flows",
         ),
     },
-    withheld={"image": "The image is chosen by the work pool, for every task of it."},
+    dated={"image": _IMAGE},
 )
-EXECUTORS = Tagged(
-    EXECUTOR,
-    ("pip", "custom"),
-    withheld={
-        "poetry": "Export the lock with `poetry export -o requirements.txt` and write `!pip`.",
-        "pipenv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
-        "pipEnv": "Export the lock with `pipenv requirements > requirements.txt` and write `!pip`.",
-        "mlflow": "Write `!pip` with the command of the MLproject's entry point.",
-        "uv": "Export the lock with `uv export -o requirements.txt` and write `!pip`.",
-    },
-)
+EXECUTORS = Tagged(dict.fromkeys(("pip", "poetry", "pipenv", "uv", "mlflow", "custom"), EXECUTOR))
 
 _POOLS = "the work pool's"
 RESOURCES = Shape(
@@ -107,13 +101,13 @@ RESOURCES = Shape(
             "The kind of GPU, by the label that the vendor's device plugin puts on the nodes, such as "
             "`NVIDIA-L4`.",
         ),
+        "vram": Key(BYTES, "The least memory of a GPU in whole bytes: `24Gi`. It needs a GPU."),
     },
     older={"gpus": "nvidia.com/gpu"},
     domains=Key(
         COUNT,
         "An extended resource by its full name, in whole pieces; 0 takes away what a template asks for.",
     ),
-    withheld={"vram": "Choose a GPU with enough of it by `gpuProduct`."},
 )
 #: What `resources` knows and executors of Spark do not take.
 STRAY_RESOURCES = re.compile(rf"storage|gpuProduct|gpus|vram|{DOMAIN.pattern}")
@@ -126,9 +120,7 @@ ARTIFACTS = Shape(
             ListOf(PATH), "Files and folders in the workspace that are kept once the command has ended well."
         ),
         "saveChangedFiles": Key(
-            Flag("Name the files and folders under `paths`."),
-            "Whether every file that the command changed is kept, which this release does not do.",
-            default=False,
+            Flag(), "Whether every file that the command made or changed is kept, too.", default=False
         ),
     },
 )
@@ -160,6 +152,13 @@ TRIGGERS = Shape(
     "triggers", "When a task starts by itself.", {"schedule": SCHEDULE, "timezone": TIMEZONE_OF_SCHEDULE}
 )
 
+DATA_SET_REFERENCE = Shape(
+    "dataSetReference",
+    "A reference to a data set, as AME's documentation has it.",
+    {"ref": Key(TARGET, "A data set's name, or `{name, project}`.", required=True)},
+)
+_DATA_SET_USE = OneOf((TEXT, NAMED), older=(DATA_SET_REFERENCE,))
+
 _TASK_KEYS = {
     "name": Key(
         NAME,
@@ -168,8 +167,7 @@ _TASK_KEYS = {
     ),
     "executor": Key(
         EXECUTORS,
-        "How the command gets its environment, such as `!pip {command: python train.py}`: `!pip` makes "
-        "one from the project's requirements.txt, `!custom` makes none.",
+        "The command, and how it gets its environment, such as `!pip {command: python train.py}`.",
     ),
     # Said below: its steps are tasks.
     "pipeline": Key(TEXT),
@@ -178,31 +176,51 @@ _TASK_KEYS = {
         OneOf((ListOf(ENV_ENTRY),), older=(ENV_ENTRY,)),
         "Variables that the command sees, each `{key, val}`.",
     ),
-    "dataSets": Key(ListOf(TEXT), "Names of data sets that stand in the workspace before the start."),
+    "secrets": SECRETS_KEY,
+    "dataSets": Key(
+        OneOf((ListOf(_DATA_SET_USE),), older=(_DATA_SET_USE,)),
+        "Names of data sets that stand in the workspace before the start.",
+    ),
     "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
     "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
     "triggers": Key(TRIGGERS, "When the task starts by itself."),
     "artifacts": Key(ARTIFACTS, "What is kept of the workspace."),
     "kubernetes": Key(KUBERNETES, "What only a pod understands; a process takes no notice of it."),
     "fromTemplate": Key(TARGET, "The template that the task builds on, by its name or as `{name, project}`."),
+    "taskRef": Key(
+        TARGET, "A task that this one is like in all that it does not say itself, but for `triggers`."
+    ),
 }
+_TASK_TYPE = Key(TASK_TYPE, "The kind of the executor; write `executor: !mlflow`, `!pipenv` or `!poetry`.")
 TASK = Shape(
     "task",
     "One command with its environment and needs; in `templates`, any part of it.",
     _TASK_KEYS,
-    older={"environment": "env", "templateRef": "fromTemplate"},
+    older={
+        "environment": "env",
+        "templateRef": "fromTemplate",
+        "artifactCfg": "artifacts",
+        "dataSet": "dataSets",
+        "taskref": "taskRef",
+    },
     dated={
         "runcommand": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
         "command": Key(COMMAND, "The command; write `executor: !pip {command: ...}`."),
-        "projectid": Key(TEXT, "The project's name; leave it out."),
-    },
-    withheld={
-        "secrets": _SECRETS,
-        "artifactCfg": "Write `artifacts: {paths: [...]}`.",
-        "source": SOURCE,
         "taskType": _TASK_TYPE,
         "task_type": _TASK_TYPE,
+        "image": _IMAGE,
+        "projectid": Key(TEXT, "The project's name; leave it out."),
     },
+    withheld=dict.fromkeys(("source", "gitrepository", "gitreference", "amestoragepath"), SOURCE),
+)
+RECURRING = Shape(
+    "recurringTask",
+    "A task that is like another one and starts by itself, as AME's first releases have it.",
+    {
+        "taskRef": Key(TARGET, "A task's name, or `{name, project}`.", required=True),
+        "schedule": replace(SCHEDULE, required=True, otherwise=""),
+    },
+    older={"taskref": "taskRef"},
 )
 #: Where a task or a reference to one stands.
 TASK_USE = OneOf((REFERENCE, TASK))
