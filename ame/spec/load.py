@@ -46,7 +46,8 @@ def find_project_file(path: Path) -> Path:
     """The absolute path of the AME file that `path` is, or that lies in the folder `path`.
 
     Raises:
-        Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml.
+        Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml, AME-E104 a folder
+            may not be entered.
     """
     try:
         path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
@@ -54,10 +55,10 @@ def find_project_file(path: Path) -> Path:
         what = "the folder that this command runs in is not there any more."
         raise _refused("AME-E101", path, what, "Enter it again, or give an absolute path.") from None
     if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir() raises where a folder may not be entered
-        if os.path.lexists(path):
+        if _exists(path):
             return path
         raise _refused("AME-E101", path, "there is no such file or folder.")
-    found = [path / name for name in FILE_NAMES if os.path.lexists(path / name)]
+    found = [path / name for name in FILE_NAMES if _exists(path / name)]
     if not found:
         fix = "Name the folder of a project, or begin one with an ame.yml of one line: `name: my-project`."
         raise _refused("AME-E101", path, f"this folder holds neither {' nor '.join(FILE_NAMES)}.", fix)
@@ -65,6 +66,18 @@ def find_project_file(path: Path) -> Path:
         what = f"this folder holds both {' and '.join(FILE_NAMES)}, and it is not clear which one counts."
         raise _refused("AME-E103", path, what, "Remove one of them, or name the file.")
     return found[0]
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything is at this path, also a link to nowhere."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        what = "a folder on the way to it may not be entered."
+        raise _refused("AME-E104", path, what, "Let the user that runs this enter it.") from None
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _load(file: Path) -> Project:

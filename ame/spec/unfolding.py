@@ -41,4 +41,4 @@ def _weight(value: object) -> int:
         return sum(1 + _weight(each) for each in value.values())
     if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
         return sum(map(_weight, value))
-    return 1
+    return 0 if value is None else 1

@@ -1,6 +1,5 @@
 """Files that are no text, too large, or that would never end; anchors and merge keys that are sound."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -59,19 +58,6 @@ def test_an_empty_file(refusals, parser, text):
 
 def test_a_utf8_byte_order_mark_is_read_past(load):
     assert load(b"\xef\xbb\xbfname: x\n").name == "x"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("ame.yml").touch(mode=0)
-
-    with pytest.raises(Refused) as refused:
-        load_project(Path())
-
-    assert str(refused.value) == (
-        "AME-E104 ame.yml the file cannot be read. Permission denied. Make it readable to the user that runs this."
-    )
 
 
 def test_a_dangling_link(tmp_path, monkeypatch):

@@ -210,13 +210,13 @@ def test_a_number_of_a_hundred_thousand_digits_is_one_short_diagnosis(refusals, 
     assert len(said) < 500
 
 
-def test_ten_thousand_unknown_keys_are_told_with_what_may_be_meant(ame):
-    Path("ame.yml").write_text("name: x\n" + entries(MOST_ERRORS, "task#: 1\n"))
+def test_five_thousand_unknown_keys_are_told_with_what_may_be_meant(ame):
+    Path("ame.yml").write_text("name: x\n" + entries(5_000, "task#: 1\n"))
 
     ended = ame("validate", "--json")
 
     diagnoses = ended.diagnoses()
-    assert len(diagnoses) == MOST_ERRORS
+    assert len(diagnoses) == 5_000
     assert {diagnosis["code"] for diagnosis in diagnoses} == {"AME-E109"}
     assert {diagnosis["fix"] for diagnosis in diagnoses} == {"Did you mean 'tasks'?"}
     assert ended.seconds < MOST_SECONDS
@@ -249,14 +249,14 @@ def test_warnings_do_not_end_it(load):
         (
             f"name: x\ntemplates: [{{name: t, env: [{entries(400, '{key: A#, val: b},')}]}}]\ntasks:\n"
             + entries(600, f"- {{name: t#, {PIP}, fromTemplate: t}}\n"),
-            "378:3",
-            "task 't374' unfolds to too much through its templates. All tasks with what their templates say have more than 300,000 keys and values. Say less there, or make two projects of it.",
+            "379:3",
+            "task 't375' unfolds to too much through its templates. All tasks with what their templates say have more than 300,000 keys and values. Say less there, or make two projects of it.",
         ),
         (
             f"{TASKS}- name: p\n  env: [{entries(400, '{key: A#, val: b},')}]\n  pipeline:\n"
             + entries(600, f"  - {{name: s#, {PIP}}}\n"),
-            "380:5",
-            "task 'p.s374' unfolds to too much through its pipelines. All tasks with what their pipelines say have more than 300,000 keys and values. Say less there, or make two projects of it.",
+            "381:5",
+            "task 'p.s375' unfolds to too much through its pipelines. All tasks with what their pipelines say have more than 300,000 keys and values. Say less there, or make two projects of it.",
         ),
     ],
     ids=["values", "templates", "pipelines"],

@@ -1,12 +1,13 @@
 """What is no ame.yml at all: other bytes than text, other things than files, odd paths, nobody who listens."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from ame.diagnosis import Refused
 from ame.spec import load_project, nodes
 
 AME = Path(sys.executable).with_name("ame")
+# Of the processor; a tenth of it is usual, and most of that is Python's own start.
+MOST_SECONDS = 2.0
 WANTED = "is not UTF-8 text."
 SAVE = "Save it as UTF-8."
 
@@ -66,6 +69,46 @@ def test_a_byte_order_mark_in_the_middle(refusals, text, place):
     ]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"name: x\na: &a [x, x]\n"
+        + b"".join(b"%c: &%c [*%c, *%c]\n" % (i, i, i - 1, i - 1) for i in range(98, 123)),
+        b"[" * 10_000_000,
+        b"name: " + b"[" * 1000 + b"]" * 1000 + b"\n",
+        b"- " * 1000,
+        b"name: \xff\n",
+        "name: x\n".encode("utf-16"),
+        b"name: x\ntasks:\n\t- name: a\n",
+        b"name: x\nname: y\n",
+        b"",
+        b"\0" * 1_000_000,
+        b"name: " + b"x" * 5_000_000,
+        b"name: x\n{a: b}: c\n? [d]\n: e\n",
+        b"name: x\n---\nname: y\n",
+        b"name: x\ntasks: &a [*a]\n",
+    ],
+    ids=[
+        *("bomb", "ten megabytes of nesting", "a list in a thousand", "dashes", "no utf-8", "utf-16", "tabs"),
+        *("a key twice", "empty", "nul", "a huge text", "keys that are none", "two documents", "itself"),
+    ],
+)
+def test_what_is_no_project_is_told_at_once(ame, raw):
+    Path("ame.yml").write_bytes(raw)
+
+    ended = ame("validate")
+    in_json = ame("validate", "--json")
+
+    assert (ended.code, ended.stdout) == (in_json.code, in_json.stderr) == (1, "")
+    assert re.fullmatch(r"(AME-E1\d\d ame\.yml(:\d+:\d+)? [^\n]{20,400}\n)+", ended.stderr)
+    assert [each["code"] for each in in_json.diagnoses()] == re.findall(
+        "^AME-E...", ended.stderr, re.MULTILINE
+    )
+    for each in (ended, in_json):
+        assert each.seconds < MOST_SECONDS
+        assert each.mebibytes < 120
+
+
 def test_nothing_of_python_is_called(refusals):
     mark = Path("called")
 
@@ -112,6 +155,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(ame, make, said):
         ended = ame("validate", *arguments)
         assert (ended.code, ended.stdout) == (1, "")
         assert ended.stderr == f"AME-E104 ame.yml {said}\n"
+        assert ended.seconds < MOST_SECONDS
         (diagnosis,) = ame("validate", *arguments, "--json").diagnoses()
         assert " ".join(filter(None, (diagnosis[part] for part in ("what", "why", "fix")))) == said
 
@@ -276,16 +320,44 @@ def test_a_file_that_changes_while_it_is_read(load, tmp_path):
     assert set(said) <= {"x", "AME-E104", "AME-E105", "AME-E106"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="tests/spec/test_document.py tries it")
-def test_a_file_that_may_not_be_read():
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder with an ame.yml, and a user who is not root."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         Path(folder, "ame.yml").touch(mode=0)
+        if os.geteuid():
+            yield Path(folder)
+            Path(folder).chmod(0o755)
+            return
         os.seteuid(65534)
         try:
-            with pytest.raises(
-                Refused, match=r"Permission denied. Make it readable to the user that runs this"
-            ):
-                load_project(Path(folder))
+            yield Path(folder)
         finally:
             os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read(nobody):
+    with pytest.raises(Refused) as refused:
+        load_project(nobody)
+
+    assert str(refused.value) == (
+        f"AME-E104 {nobody}/ame.yml the file cannot be read. Permission denied. Make it readable to the user that "
+        "runs this."
+    )
+
+
+@pytest.mark.parametrize("file", ["", "ame.yml"])
+def test_a_folder_that_may_not_be_entered(nobody, file):
+    user = os.geteuid()
+    if not os.getuid():
+        os.seteuid(0)
+    nobody.chmod(0o600)
+    os.seteuid(user)
+
+    with pytest.raises(Refused) as refused:
+        load_project(nobody / file)
+
+    assert str(refused.value) == (
+        f"AME-E104 {nobody}/ame.yml a folder on the way to it may not be entered. Let the user that runs this enter it."
+    )
