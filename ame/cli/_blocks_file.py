@@ -108,7 +108,7 @@ def connections_from_file(path: Path) -> Connections:
             the server's address.
     """
     problems = Problems(str(path))
-    root = Section(problems, read_document(path, problems.file), _FILE, "the file")
+    root = Section(problems, read_document(path, problems), _FILE, "the file")
     mlflow, store, spark = root.section("mlflow"), root.section("store"), root.section("spark")
     if not root.entries:
         root.error("AME-E113", None, "the file has neither 'mlflow' nor 'store' nor 'spark'.")

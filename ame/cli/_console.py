@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,13 +12,13 @@ import click
 
 from ame.diagnosis import Diagnosis
 
-__all__ = ["PROJECT", "PROJECT_PATH", "as_json", "columns", "number", "print_json", "say", "warn"]
+__all__ = ["PROJECT", "PROJECT_PATH", "as_json", "columns", "number", "print_json", "say", "tell", "warn"]
 
 _FOLDER = click.option(
     "--project",
     "-p",
     "folder",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
     default=".",
     help="The folder of the ame.yml, or the file itself.  [default: this folder]",
 )
@@ -56,12 +57,29 @@ def say(text: str) -> None:
 
 
 def warn(diagnoses: Iterable[Diagnosis]) -> None:
-    for diagnosis in diagnoses:
-        click.echo(str(diagnosis), err=True)
+    lines = [str(diagnosis) for diagnosis in diagnoses]
+    if lines:
+        click.echo("\n".join(lines), err=True)
+
+
+def tell(text: str) -> None:
+    """A result, on standard output.
+
+    Raises:
+        click.ClickException: it cannot be written, and not because its reader has gone.
+    """
+    try:
+        click.echo(text)
+    except UnicodeEncodeError:
+        click.echo(text.encode("ascii", "backslashreplace").decode())
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise click.ClickException(f"standard output cannot be written: {error.strerror}.") from None
 
 
 def print_json(content: dict[str, Any]) -> None:
-    click.echo(json.dumps(content, indent=2, allow_nan=False))
+    tell(json.dumps(content, indent=2, allow_nan=False))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -31,13 +31,14 @@ def gate_of_file(file: Path, model: str) -> ABTest:
 
     if file.is_dir():
         return _of_project(file, model)
-    root = read_document(file, str(file))
+    problems = Problems(str(file))
+    root = read_document(file, problems)
+    problems.refuse_errors()
     keys = {str(key.value) for key, _ in root.value}
     if "models" in keys:
         return _of_project(file, model)
     if "gate" in keys:
         return _of_settings(file)
-    problems = Problems(str(file))
     found: Section | None
     if "abTest" in keys:
         shape = Shape("file", "A gate by itself.", {"abTest": Key(words.AB_TEST)})

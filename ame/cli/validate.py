@@ -6,22 +6,25 @@ from pathlib import Path
 
 import click
 
-from ame.cli._console import PROJECT, as_json, print_json, warn
+from ame.cli._console import PROJECT, as_json, print_json, tell, warn
 from ame.diagnosis import Diagnosis, Refused
 
 __all__ = ["command"]
 
 
 @click.command("validate", short_help="Check an ame.yml.")
-@click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
+@click.argument("path", type=click.Path(), required=False)
 @PROJECT
 @as_json
-def command(path: Path | None, folder: Path, json_wanted: bool) -> None:
+def command(path: str | None, folder: Path, json_wanted: bool) -> None:
     """Read the ame.yml of a folder (or a file) and report every problem with its place."""
     from ame.cli._project import load_project
+    from ame.spec.problems import printable
 
+    if path == "":
+        raise click.BadParameter("it is empty.", param_hint="PATH")
     try:
-        project = load_project(path or folder)
+        project = load_project(Path(path) if path else folder)
     except Refused as refused:
         if json_wanted:
             print_json(_told(None, refused.diagnoses))
@@ -37,7 +40,7 @@ def command(path: Path | None, folder: Path, json_wanted: bool) -> None:
         (len(project.data_sets), "data set"),
     )
     found = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
-    click.echo(f"{project.file.name} is valid: project '{project.name}', {found}")
+    tell(f"{printable(project.file.name)} is valid: project '{project.name}', {found}")
 
 
 def _told(project: str | None, diagnoses: tuple[Diagnosis, ...]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -258,7 +259,7 @@ def _class_problems(config: ABTest) -> Iterator[Diagnosis]:
     classes = config.classes
     if not classes:
         return
-    twice = sorted({str(each) for each in classes if classes.count(each) > 1})
+    twice = sorted(str(each) for each, times in Counter(classes).items() if times > 1)
     if config.task != "multiclass":
         why = "Only a multiclass test has them."
     elif len(classes) < 2:

@@ -13,7 +13,7 @@ from ame.secrets import is_secret_name
 __all__ = ["SparkSettings", "is_secret_property", "problem_with_master", "problems_with"]
 
 # After Spark's own grammar (org.apache.spark.SparkMasterRegex), less local-cluster, which is for its tests.
-_LOCAL = re.compile(r"local(?:\[ *(?:\*|[1-9][0-9]*) *(?:, *[0-9]+ *)?\])?")
+_LOCAL = re.compile(r"local(?:\[ *(?:\*|[1-9][0-9]{0,4}) *(?:, *[0-9]{1,4} *)?\])?")
 _HOST = r"(?:[^\s:,/\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}"
 _STANDALONE = re.compile(rf"spark://{_HOST}(?:,{_HOST})*")
 _KUBERNETES = re.compile(r"k8s://(?:https?://)?[^\s/:,]+(?::[0-9]{1,5})?(?:/\S*)?")

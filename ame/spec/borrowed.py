@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from operator import itemgetter
 
-from ame.spec.data_sets import refuse_cycles
+from ame.spec.circles import refuse_circles
 from ame.spec.problems import Problems, shown
 from ame.spec.project import DataSet, Project, Task, steps_of
 from ame.spec.reading import Reading
 
-__all__ = ["refuse_cycles_over", "refuse_one_place"]
+__all__ = ["refuse_circles_over", "refuse_one_place"]
 
 
-def refuse_cycles_over(problems: Problems, projects: Mapping[str, Project]) -> None:
-    """`refuse_cycles` of projects that need each other's data sets; every name begins with its project's."""
+def refuse_circles_over(problems: Problems, projects: Mapping[str, Project]) -> None:
+    """`refuse_circles` of projects that need each other's data sets; every name begins with its project's."""
     tasks: dict[str, Task] = {}
     data_sets: dict[str, DataSet] = {}
     for project in projects.values():
@@ -31,7 +31,7 @@ def refuse_cycles_over(problems: Problems, projects: Mapping[str, Project]) -> N
             needed = (needed if needed in project.borrowed else full(needed) for needed in each.data_sets)
             steps = tuple(tuple(map(full, group)) for group in each.pipeline)
             tasks[full(name)] = replace(each, name=full(name), data_sets=tuple(needed), pipeline=steps)
-    refuse_cycles(problems, tasks, data_sets)
+    refuse_circles(problems, tasks, data_sets)
 
 
 def refuse_one_place(reading: Reading, tasks: Mapping[str, Task]) -> None:

@@ -6,8 +6,7 @@ import zoneinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from ame.diagnosis import did_you_mean
-from ame.spec.problems import Unreadable
+from ame.spec.problems import Unreadable, shown
 
 __all__ = ["read_cron", "read_timezone"]
 
@@ -73,9 +72,14 @@ def read_timezone(text: str) -> str:
             return zoneinfo.ZoneInfo(text).key
         except (KeyError, ValueError, OSError):
             pass
-    hint = did_you_mean(text, zoneinfo.available_timezones()) if len(text) < 40 else ""
     why = "A time zone is a name of the IANA database, such as UTC or Europe/Berlin."
-    raise Unreadable("AME-E120", why, hint)
+    raise Unreadable("AME-E120", why, known=_time_zones())
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    """Kept, because looking for them opens every file of the database."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _values(field: _Field, part: str) -> set[int]:
@@ -83,7 +87,7 @@ def _values(field: _Field, part: str) -> set[int]:
     for item in part.split(","):
         span, slash, step = item.partition("/")
         if slash and not (_is_number(step) and 1 <= int(step) <= field.high):
-            raise _bad(f"The step of '{item}' ({field.name}) is no number from 1 to {field.high}.")
+            raise _bad(f"The step of {shown(item)} ({field.name}) is no number from 1 to {field.high}.")
         low, high = _span(field, span)
         if slash and low == high:
             high = field.high
@@ -99,7 +103,7 @@ def _span(field: _Field, span: str) -> tuple[int, int]:
     high = _number(field, last) if dash else low
     if high < low:
         raise _bad(
-            f"The range '{span}' ({field.name}) runs backwards.", "Write it as two, divided by a comma."
+            f"The range {shown(span)} ({field.name}) runs backwards.", "Write it as two, divided by a comma."
         )
     return low, high
 
@@ -109,7 +113,7 @@ def _number(field: _Field, text: str) -> int:
         return field.names.index(text.lower()) + field.low
     if not _is_number(text) or not field.low <= int(text) <= field.high:
         names = f" or a name such as {field.names[0]}" if field.names else ""
-        raise _bad(f"'{text}' is no {field.name}, which is {field.low} to {field.high}{names}.")
+        raise _bad(f"{shown(text)} is no {field.name}, which is {field.low} to {field.high}{names}.")
     return int(text)
 
 

@@ -1,17 +1,14 @@
-"""Reading `dataSets`, and the check that no task needs what it makes itself."""
+"""Reading `dataSets`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from ame.spec import words
-from ame.spec.problems import Problems, listed, shown
-from ame.spec.project import DataSet, Task, steps_of
+from ame.spec.project import DataSet
 from ame.spec.reading import Reading, owner_of, read_reference, resolve, take_name
 from ame.spec.section import Section
 from ame.spec.tasks import read_task_use
 
-__all__ = ["read_data_sets", "refuse_cycles"]
+__all__ = ["read_data_sets"]
 
 
 def read_data_sets(reading: Reading, project: Section) -> None:
@@ -29,51 +26,6 @@ def read_data_sets(reading: Reading, project: Section) -> None:
         )
         if name is not None:
             reading.data_sets[name] = data_set
-
-
-def refuse_cycles(problems: Problems, tasks: Mapping[str, Task], data_sets: Mapping[str, DataSet]) -> None:
-    """Reports each circle of tasks in which every one needs a data set that the next one makes."""
-    done: set[str] = set()
-    for start in tasks:
-        if start in done:
-            continue
-        path = {start: None}
-        todo = [_makers(tasks[start], tasks, data_sets)]
-        while todo:
-            for data_set, maker in todo[-1]:
-                if maker in path:
-                    names = list(path)
-                    _report(problems, tasks, names[names.index(maker) :], data_set)
-                elif maker in tasks and maker not in done:
-                    path[maker] = None
-                    todo.append(_makers(tasks[maker], tasks, data_sets))
-                    break
-            else:
-                todo.pop()
-                done.add(path.popitem()[0])
-
-
-def _makers(
-    task: Task, tasks: Mapping[str, Task], data_sets: Mapping[str, DataSet]
-) -> Iterator[tuple[str, str]]:
-    """The data sets that a task and its steps need and that tasks make, with these."""
-    for name in (name for each in (task, *steps_of(task, tasks)) for name in each.data_sets):
-        maker = data_sets[name].task if name in data_sets else None
-        if maker is not None:
-            yield name, maker
-
-
-def _report(problems: Problems, tasks: Mapping[str, Task], circle: list[str], last: str) -> None:
-    task = tasks[circle[-1]]
-    what = f"task {shown(task.name)} needs the data set {shown(last)}, which it makes itself."
-    why = ""
-    if len(circle) > 1:
-        what = (
-            f"task {shown(task.name)} needs the data set {shown(last)}, which task {shown(circle[0])} makes, "
-            "which waits for it."
-        )
-        why = f"{listed([*circle, circle[0]], ' -> ')}: each needs what the next one makes."
-    problems.add("AME-E127", task.where, what, why)
 
 
 def _task(reading: Reading, section: Section, inline_name: str) -> str | None:

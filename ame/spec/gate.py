@@ -56,12 +56,13 @@ _FOR_SLICES = ("sliceMargin", "minSliceRows", "minSlicePositives")
 
 def read_gate(section: Section, label: str) -> ABTest:
     """The gate's configuration; what `ame.gate.config.problems` finds is found here already."""
-    found = len(section.problems.errors())
+    met = section.problems.met
     section.choice("design")
     # None where another word stands there: then nothing is known of what fits.
     task = cast("Task | None", section.choice("task"))
     default = ABTest(label=label, task=task or "binary")
     roles = _Roles(section, task)
+    met_before_metrics = section.problems.met
     primary = default.primary
     if section.given("primary"):
         primary = roles.margin(section.entries["primary"].value, "primary")
@@ -69,6 +70,7 @@ def read_gate(section: Section, label: str) -> ABTest:
         roles.taken[primary.metric] = "primary"
     guardrails = tuple(roles.margin(node, "guardrails") for node in section.items("guardrails"))
     metrics = tuple(t for t, node in section.texts("metrics") if roles.take(t, node, "metrics"))
+    metrics_read = section.problems.met == met_before_metrics
     slices, classes = _slices(section), _classes(section)
     columns = {key: section.text(key) for key in ("entity", "row", "time")}
     _check_columns(section, label, columns, slices)
@@ -95,8 +97,8 @@ def read_gate(section: Section, label: str) -> ABTest:
         max_duplicates=section.number("maxDuplicates"),
         max_overlap=section.number("maxOverlap"),
     )
-    _check_uses(section, task, gate)
-    if len(section.problems.errors()) == found:
+    _check_uses(section, task, gate, metrics_read=metrics_read)
+    if section.problems.met == met:
         for problem in problems(gate):
             section.error(problem.code, None, problem.what, problem.why, problem.fix)
     return gate
@@ -175,16 +177,18 @@ def _slices(section: Section) -> tuple[str, ...]:
 def _classes(section: Section) -> tuple[str | int | float | bool, ...]:
     """Labels as YAML tells them: 1 is a number, "1" a text, true a truth value."""
     found: dict[object, None] = {}
+    all_read = True
     for node in section.items("classes"):
         text = text_of(section.problems, node, f"an entry of 'classes' of {section.owner}")
         if text is None:
+            all_read = False
             continue
         value = _plain(text) if isinstance(node, yaml.ScalarNode) and not node.style else text
         if value in found:
             what = f"'classes' of {section.owner} names {shown(text)} twice."
             section.problems.add("AME-E115", node, what)
         found[value] = None
-    if section.given("classes") and len(found) == 1:
+    if all_read and len(found) == 1:
         what = f"'classes' of {section.owner} has one class, and at least two can be told apart."
         section.error("AME-E116", "classes", what)
     return cast("tuple[str | int | float | bool, ...]", tuple(found))
@@ -221,13 +225,13 @@ def _check_columns(
             section.error("AME-E129", key, what, fix="Rename the column in the data.")
 
 
-def _check_uses(section: Section, task: Task | None, gate: ABTest) -> None:
+def _check_uses(section: Section, task: Task | None, gate: ABTest, *, metrics_read: bool) -> None:
     """That nothing is said which the rest of the section gives no meaning to."""
     metrics = {gate.primary.metric, *gate.metrics, *(each.metric for each in gate.guardrails)}
     for key, fits, wanted in (
         ("classes", gate.task == "multiclass", "`task: multiclass`"),
         ("threshold", gate.task == "binary", "`task: binary`"),
-        ("quantile", "pinball" in metrics, "the metric pinball"),
+        ("quantile", "pinball" in metrics or not metrics_read, "the metric pinball"),
     ):
         if task is not None and section.given(key) and not fits:
             what = f"'{key}' of {section.owner} goes with {wanted} only."

@@ -105,9 +105,11 @@ def _toleration(section: Section, node: yaml.Node) -> dict[str, Any]:
     if said["operator"] == "Exists" and said["value"]:
         what = f"{toleration.owner} has the operator Exists and a value."
         toleration.error("AME-E129", "value", what, fix="Leave one of them out.")
-    if said["operator"] != "Exists" and not toleration.given("key") and toleration.sound:
+    operator_read = said["operator"] is not None or not toleration.given("operator")
+    if operator_read and said["operator"] != "Exists" and not toleration.given("key") and toleration.sound:
         toleration.error("AME-E113", None, f"{toleration.owner} lacks 'key'.")
-    if said["tolerationSeconds"] is not None and said["effect"] != "NoExecute":
+    effect_read = said["effect"] is not None or not toleration.given("effect")
+    if effect_read and said["tolerationSeconds"] is not None and said["effect"] != "NoExecute":
         what = f"{toleration.owner} has 'tolerationSeconds' and not the effect NoExecute."
         toleration.error("AME-E129", "tolerationSeconds", what)
     return {key: value for key, value in said.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ame.spec.problems import listed, shown
 from ame.spec.reading import Reading, Step, read_reference, resolve
+from ame.spec.unfolding import note_unfolded
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
@@ -42,7 +43,7 @@ def with_likes(
         current: TaskDraft | None = draft
         while current is not None and current.like is not None and current.name not in done:
             chain[current.name] = current
-            name = _meant(reading, current, list(chain))
+            name = _meant(reading, current, chain)
             current = drafts[name] if name is not None else None
         below = done.get(current.name, current) if current is not None else None
         for each in reversed(chain.values()):
@@ -51,7 +52,7 @@ def with_likes(
     return {name: done.get(name, draft) for name, draft in drafts.items()}
 
 
-def _meant(reading: Reading, draft: TaskDraft, chain: list[str]) -> str | None:
+def _meant(reading: Reading, draft: TaskDraft, chain: Mapping[str, TaskDraft]) -> str | None:
     """The name of the task that another one refers to; None, with a problem, when there is none.
 
     Args:
@@ -62,9 +63,10 @@ def _meant(reading: Reading, draft: TaskDraft, chain: list[str]) -> str | None:
     if reference is None:
         return None
     name = resolve(reading, reference, "task", draft.owner, reading.tasks)
-    if name not in chain:
+    if name is None or name not in chain:
         return name
-    circle = [*chain[chain.index(name) :], name]
+    names = list(chain)
+    circle = [*names[names.index(name) :], name]
     what = f"task {shown(name)} is like itself."
     why = f"{listed(circle, ' -> ')}: each refers to the next one."
     reading.problems.add("AME-E126", draft.like.value, what, why, "Say in one of them what is run.")
@@ -78,7 +80,9 @@ def _like(
     merged: Callable[[TaskDraft, TaskDraft], TaskDraft],
 ) -> TaskDraft:
     if other.pipeline is None:
-        return merged(replace(other, cron=None, timezone=None), own)
+        whole = merged(replace(other, cron=None, timezone=None), own)
+        note_unfolded(reading, whole, "references")
+        return whole
     assert own.like is not None  # noqa: S101  # as above
     reading.pipelines[own.name] = ((Step(other.name, False, reading.problems.where(own.like.value)),),)
     return replace(own, pipeline=own.like)

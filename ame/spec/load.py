@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec import words
-from ame.spec.borrowed import refuse_cycles_over, refuse_one_place
+from ame.spec.borrowed import refuse_circles_over, refuse_one_place
+from ame.spec.circles import refuse_circles
 from ame.spec.collector import collector_paused
-from ame.spec.data_sets import read_data_sets, refuse_cycles
+from ame.spec.data_sets import read_data_sets
 from ame.spec.drafts import finish_tasks
 from ame.spec.elsewhere import Others, read_projects
 from ame.spec.models import read_models
@@ -18,7 +19,7 @@ from ame.spec.neighbours import Neighbours, noted
 from ame.spec.nodes import read_document
 from ame.spec.peek import FILE_NAMES
 from ame.spec.pipelines import read_pipelines
-from ame.spec.problems import Problems
+from ame.spec.problems import Problems, printable
 from ame.spec.project import Borrowed, Project
 from ame.spec.reading import Reading
 from ame.spec.section import Section
@@ -51,14 +52,19 @@ def find_project_file(path: Path) -> Path:
     """The absolute path of the AME file that `path` is, or that lies in the folder `path`.
 
     Raises:
-        Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml.
+        Refused: AME-E101 there is none, AME-E103 a folder holds both ame.yml and ame.yaml, AME-E104 a folder
+            may not be entered.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
+    try:
+        path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would replace links by their targets
+    except FileNotFoundError:
+        what = "the folder that this command runs in is not there any more."
+        raise _refused("AME-E101", path, what, "Enter it again, or give an absolute path.") from None
     if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir() raises where a folder may not be entered
-        if os.path.lexists(path):
+        if _exists(path):
             return path
         raise _refused("AME-E101", path, "there is no such file or folder.")
-    found = [path / name for name in FILE_NAMES if os.path.lexists(path / name)]
+    found = [path / name for name in FILE_NAMES if _exists(path / name)]
     if not found:
         fix = "Name the folder of a project, or begin one with an ame.yml of one line: `name: my-project`."
         raise _refused("AME-E101", path, f"this folder holds neither {' nor '.join(FILE_NAMES)}.", fix)
@@ -66,6 +72,18 @@ def find_project_file(path: Path) -> Path:
         what = f"this folder holds both {' and '.join(FILE_NAMES)}, and it is not clear which one counts."
         raise _refused("AME-E103", path, what, "Remove one of them, or name the file.")
     return found[0]
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything is at this path, also a link to nowhere."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        what = "a folder on the way to it may not be entered."
+        raise _refused("AME-E104", path, what, "Let the user that runs this enter it.") from None
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _load(file: Path, others: Others) -> Project:
@@ -79,7 +97,7 @@ def _load(file: Path, others: Others) -> Project:
     for reading, found in referred.items():
         found |= {name: projects[other] for name, other in reading.others.items()}
     if any(project.borrowed for project in projects.values()):
-        refuse_cycles_over(first.problems, {each.name: each for each in projects.values()})
+        refuse_circles_over(first.problems, {each.name: each for each in projects.values()})
     errors = list(first.problems.errors())
     for other, (where, owner) in neighbours.needed.items():
         note = f"It is needed at {where}, by {owner}."
@@ -92,7 +110,7 @@ def _load(file: Path, others: Others) -> Project:
 def _begun(file: Path, beside: Path | None, neighbours: Neighbours) -> Reading:
     """What a file defines: all that others can refer to."""
     problems = Problems(_as_typed(file))
-    root = read_document(file, problems.file)
+    root = read_document(file, problems)
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
     reading = Reading(problems, file, beside, section, neighbours, project=section.text("name"))
@@ -112,7 +130,7 @@ def _finished(reading: Reading, others: Mapping[str, Project]) -> Project:
     models = read_models(reading, reading.section)
     read_pipelines(reading)
     tasks = finish_tasks(reading)
-    refuse_cycles(reading.problems, tasks, reading.data_sets)
+    refuse_circles(reading.problems, tasks, reading.data_sets)
     refuse_one_place(reading, tasks)
     return Project(
         name=reading.project or "",
@@ -135,6 +153,9 @@ def _refused(code: str, path: Path, what: str, fix: str = "") -> Refused:
 
 
 def _as_typed(path: Path) -> str:
-    """Relative to the working directory when it lies below it, as a user types it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """Relative to the working directory when it lies below it, as a user types it; on one line."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return printable(str(path))
+    return printable(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -124,8 +124,7 @@ def _thresholds(section: Section) -> tuple[Threshold, ...]:
             words.THRESHOLD,
             f"the threshold {shown(metric)} of {section.owner}",
         )
-        low = threshold.number("min") if threshold.given("min") else None
-        high = threshold.number("max") if threshold.given("max") else None
+        low, high = threshold.read("min"), threshold.read("max")
         if threshold.sound and not threshold.given("min") and not threshold.given("max"):
             section.problems.add("AME-E113", bounds.key, f"{threshold.owner} has neither 'min' nor 'max'.")
         if low is not None and high is not None and low > high:

@@ -7,92 +7,65 @@ file writes one.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from yaml.composer import Composer
 from yaml.parser import Parser
 from yaml.reader import Reader
-from yaml.scanner import Scanner
+from yaml.scanner import Scanner, ScannerError
 
 from ame.diagnosis import Diagnosis, Refused, Where
-from ame.spec.yaml_errors import explain
+from ame.spec.graphs import DEEPEST, MOST_VALUES, check_texts, refuse_bad_aliases
+from ame.spec.problems import Problems
+from ame.spec.text import place_in, read_text
+from ame.spec.yaml_errors import explain, explain_undecoded
 
 try:
     from yaml._yaml import CParser
 except ImportError:  # PyYAML was built without libyaml
     CParser = None  # type: ignore[assignment,misc]
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["is_null", "read_document"]
 
-LARGEST_FILE = 8 * 2**20
-DEEPEST = 64
-# What aliases may unfold to: three times what a file of the largest size without them holds.
-MOST_NODES = 1_000_000
+# libyaml compares each with all before it.
+MOST_TAG_DIRECTIVES = 100
 
-_BYTE_ORDER_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NULL_TAG = "tag:yaml.org,2002:null"
 
 
-def read_document(path: Path, shown_as: str) -> yaml.MappingNode:
+def read_document(path: Path, problems: Problems) -> yaml.MappingNode:
     """The mapping that the file holds.
 
     Args:
         path: the file.
-        shown_as: its name in diagnoses.
+        problems: gets what is wrong with single texts (AME-E116); its `file` is the name in diagnoses.
 
     Raises:
         Refused: AME-E104 unreadable, AME-E105 broken YAML, AME-E106 not one mapping, AME-E107
-            aliases that never end or unfold to too much.
+            nested too deeply, more values than are read, or aliases that never end or unfold to too much.
     """
-    where = Where(shown_as)
-    text = _read_text(path, where)
-    try:
-        root = _compose(text)
-    except _TooDeepError as error:
-        raise Refused(
-            Diagnosis(
-                code="AME-E107",
-                where=_at(shown_as, error.node),
-                what="the file is nested too deeply.",
-                why=f"More than {DEEPEST} levels stand inside each other.",
-            )
-        ) from None
-    except yaml.MarkedYAMLError as error:
-        raise Refused(explain(error, text, shown_as)) from None
-    except yaml.YAMLError as error:
-        raise Refused(Diagnosis(code="AME-E105", where=where, what=f"this is not YAML: {error}.")) from None
+    text = read_text(path, problems.file)
+    root = _compose(text, problems.file)
     if root is None or is_null(root):
         raise Refused(
             Diagnosis(
                 code="AME-E106",
-                where=where,
+                where=Where(problems.file),
                 what="the file is empty.",
                 fix="The smallest AME file is one line, such as `name: my-project`.",
             )
         )
     if "&" in text:
-        _refuse_bad_aliases(root, shown_as)
-    if "\\" in text:
-        _refuse_nul(root, shown_as)
+        refuse_bad_aliases(root, problems)
+    check_texts(root, text, problems)
     if not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single text"
         raise Refused(
             Diagnosis(
                 code="AME-E106",
-                where=_at(shown_as, root),
+                where=problems.where(root),
                 what=f"the file holds {kind}, but an AME file is a mapping of keys to values.",
                 fix="Begin with `name: my-project`.",
             )
@@ -107,75 +80,69 @@ def is_null(node: yaml.Node) -> bool:
     return node.tag == _NULL_TAG or (not node.tag and not node.style and node.value in _NULLS)
 
 
-def _read_text(path: Path, where: Where) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise Refused(
-            Diagnosis(code="AME-E104", where=where, what="the file cannot be read.", why=f"{reason}.")
-        ) from None
-    if len(raw) > LARGEST_FILE:
+def _compose(text: str, shown_as: str) -> yaml.Node | None:
+    """The root of the graph; None for a file without a document."""
+    if text.count("%TAG") > MOST_TAG_DIRECTIVES:
         raise Refused(
             Diagnosis(
-                code="AME-E104",
-                where=where,
-                what="the file is too large.",
-                why=f"An AME file has at most {LARGEST_FILE // 2**20} MiB.",
-                fix="Keep data beside it and name it under `dataSets`.",
+                code="AME-E105",
+                where=place_in(text, shown_as, text.index("%TAG")),
+                what=f"the file has more than {MOST_TAG_DIRECTIVES} %TAG directives.",
+                fix="Leave them out: an AME file needs none.",
             )
         )
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if raw.startswith(mark):
-            raise Refused(_not_utf8(where, f"It begins with the byte order mark of {encoding}."))
+    loader = _Loader(text)
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", "replace")) + 1
-        place = Where(where.file, line, column)
-        raise Refused(_not_utf8(place, f"The byte 0x{raw[error.start]:02x} is not UTF-8.")) from None
-    if odd := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, odd.start()) + 1
-        column = odd.start() - text.rfind("\n", 0, odd.start())
-        raise Refused(
-            Diagnosis(
-                code="AME-E104",
-                where=Where(where.file, line, column),
-                what="the file holds a character that no YAML file may hold.",
-                why=f"It is U+{ord(odd[0]):04X}; is this a binary file?",
-            )
-        )
-    return text
+        root: yaml.Node | None = loader.get_single_node()
+    except _TooMuchError as error:
+        mark = error.node.start_mark
+        where = Where(shown_as, mark.line + 1, mark.column + 1)
+        diagnosis = Diagnosis(code="AME-E107", where=where, what=error.what, why=error.why, fix=error.fix)
+        raise Refused(diagnosis) from None
+    except yaml.MarkedYAMLError as error:
+        raise Refused(explain(error, text, shown_as)) from None
+    except ValueError as error:
+        raise Refused(explain_undecoded(error, text, shown_as)) from None
+    except yaml.YAMLError as error:
+        what = f"this is not YAML: {error}."
+        raise Refused(Diagnosis(code="AME-E105", where=Where(shown_as), what=what)) from None
+    finally:
+        loader.dispose()
+    return root
 
 
-def _not_utf8(where: Where, why: str) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E104", where=where, what="the file is not UTF-8 text.", why=why, fix="Save it as UTF-8."
-    )
-
-
-class _TooDeepError(yaml.YAMLError):
-    def __init__(self, node: yaml.Node) -> None:
-        super().__init__()
+class _TooMuchError(yaml.YAMLError):
+    def __init__(self, node: yaml.Node, what: str, why: str, fix: str) -> None:
+        super().__init__(what, why, fix)
         self.node = node
+        self.what = what
+        self.why = why
+        self.fix = fix
 
 
 class _Untyped:
-    """A resolver that resolves nothing and counts how deep the composer is.
+    """A resolver that resolves nothing, and counts how many nodes there are and how deep they stand.
 
-    The composer recurses without a bound of its own: libyaml's crashes the process at some ten
-    thousand levels, the one in Python raises RecursionError at some hundred.
+    The composer has no bounds of its own: libyaml's crashes the process at some ten thousand levels, the
+    one in Python raises RecursionError at some hundred, and either fills the memory with small nodes.
     """
 
     depth = 0
+    count = 0
 
     def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
         self.depth += 1
-        if parent is not None and self.depth > DEEPEST:
-            raise _TooDeepError(parent)
+        self.count += 1
+        if parent is None:
+            return
+        if self.depth > DEEPEST:
+            why = f"More than {DEEPEST} levels stand inside each other."
+            fix = "Write it flatter; is a bracket or a dash too many?"
+            raise _TooMuchError(parent, "the file is nested too deeply.", why, fix)
+        if self.count > MOST_VALUES:
+            why = f"Up to here it has {MOST_VALUES:,} keys and values, which is the most that is read."
+            fix = "Make two projects of it, each with a folder and an ame.yml of its own."
+            raise _TooMuchError(_last(parent), "the file holds too much.", why, fix)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -184,12 +151,31 @@ class _Untyped:
         return ""
 
 
+def _last(parent: yaml.Node) -> yaml.Node:
+    """What was composed last of a node that is being composed."""
+    if not parent.value:
+        return parent
+    last: yaml.Node = parent.value[-1][1] if isinstance(parent, yaml.MappingNode) else parent.value[-1]
+    return last
+
+
 class _PythonLoader(_Untyped, Reader, Scanner, Parser, Composer):
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
         Parser.__init__(self)
         Composer.__init__(self)
+
+    def scan_flow_scalar_non_spaces(self, double: bool, start_mark: yaml.Mark) -> list[str]:
+        """As libyaml has it: an escape that is no character is a mistake at a place."""
+        try:
+            chunks: list[str] = super().scan_flow_scalar_non_spaces(double, start_mark)
+            "".join(chunks).encode()
+        except (OverflowError, ValueError):
+            problem = "found invalid Unicode character escape code"
+            context = "while scanning a double-quoted scalar"
+            raise ScannerError(context, start_mark, problem, self.get_mark()) from None
+        return chunks
 
 
 if CParser is not None:
@@ -201,78 +187,3 @@ if CParser is not None:
     _Loader: type[_PythonLoader | _CLoader] = _CLoader
 else:
     _Loader = _PythonLoader
-
-
-def _compose(text: str) -> yaml.Node | None:
-    loader = _Loader(text)
-    try:
-        node: yaml.Node | None = loader.get_single_node()
-        return node
-    finally:
-        loader.dispose()
-
-
-def _refuse_bad_aliases(root: yaml.Node, shown_as: str) -> None:
-    """Refuses graphs that contain themselves, or that would unfold to too many nodes or levels."""
-    measured: dict[int, tuple[int, int]] = {}
-    open_nodes: set[int] = {id(root)}
-    stack = [(root, _children(root))]
-    while stack:
-        node, children = stack[-1]
-        for child in children:
-            if id(child) in open_nodes:
-                raise Refused(_bad_alias(shown_as, child, "contains itself through an alias"))
-            if id(child) not in measured:
-                open_nodes.add(id(child))
-                stack.append((child, _children(child)))
-                break
-        else:
-            stack.pop()
-            open_nodes.discard(id(node))
-            below = [measured[id(child)] for child in _children(node)]
-            size = 1 + sum(s for s, _ in below)
-            depth = 1 + max((d for _, d in below), default=0)
-            if size > MOST_NODES or depth > DEEPEST:
-                raise Refused(_bad_alias(shown_as, node, "unfolds to too much through its aliases"))
-            measured[id(node)] = (size, depth)
-
-
-def _refuse_nul(root: yaml.Node, shown_as: str) -> None:
-    """Refuses a text that escapes put a NUL into: no command, variable or file name can hold one."""
-    seen: set[int] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
-            raise Refused(
-                Diagnosis(
-                    code="AME-E116",
-                    where=_at(shown_as, node),
-                    what="this text holds a NUL character.",
-                    fix="Leave it out: no command, variable or file name can hold one.",
-                )
-            )
-        if id(node) not in seen:
-            seen.add(id(node))
-            stack.extend(_children(node))
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    elif isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            yield from pair
-
-
-def _bad_alias(shown_as: str, node: yaml.Node, what: str) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E107",
-        where=_at(shown_as, node),
-        what=f"what stands here {what}.",
-        why=f"An AME file unfolds to at most {MOST_NODES:,} values and {DEEPEST} levels.",
-    )
-
-
-def _at(shown_as: str, node: yaml.Node) -> Where:
-    return Where(shown_as, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -34,14 +34,18 @@ def read_pipelines(reading: Reading) -> None:
     todo = [*reading.tasks.values(), *reading.inline.values()]
     for draft in todo:
         if draft.pipeline is not None:
-            known = len(reading.inline)
-            reading.pipelines[draft.name] = tuple(_Pipeline(reading, draft).groups(draft.pipeline))
+            pipeline = _Pipeline(reading, draft)
+            reading.pipelines[draft.name] = tuple(pipeline.groups(draft.pipeline))
             # A step that is a pipeline of its own has its turn, too.
-            todo += list(reading.inline.values())[known:]
+            todo += pipeline.inline
 
 
 class _Pipeline:
-    """One pipeline under reading: which of its steps comes next, and which names they have taken."""
+    """One pipeline under reading.
+
+    Attributes:
+        inline: the steps that are defined in it, as they are read.
+    """
 
     def __init__(self, reading: Reading, draft: TaskDraft) -> None:
         self._reading = reading
@@ -49,6 +53,7 @@ class _Pipeline:
         self._owner = draft.owner
         self._title = f"'pipeline' of {draft.owner}"
         self._count = 0
+        self.inline: list[TaskDraft] = []
 
     def groups(self, entry: Entry) -> Iterator[tuple[Step, ...]]:
         problems, node = self._reading.problems, entry.value
@@ -70,28 +75,36 @@ class _Pipeline:
         if not node.value:
             self._empty(node, self._title)
         for each in node.value:
-            group = self._at_once(each) if is_list(each) else [self._step(each)]
-            if found := tuple(step for step in group if step is not None):
-                yield found
+            if is_list(each):
+                group = self._at_once(each)
+            else:
+                step = self._step(each)
+                group = [step] if step is not None else []
+            if group:
+                yield tuple(group)
 
     def _named(self, node: yaml.MappingNode) -> Iterator[tuple[str, Entry]]:
         return mapping_entries(self._reading.problems, node, self._title)
 
-    def _at_once(self, node: yaml.SequenceNode) -> list[Step | None]:
+    def _at_once(self, node: yaml.SequenceNode) -> list[Step]:
         title = f"a list within {self._title}"
         if not node.value:
             self._empty(node, title)
-        steps: list[Step | None] = []
+        steps: list[Step] = []
+        names: set[str] = set()
         for each in node.value:
             if is_list(each):
                 fix = "Make the inner list the pipeline of a task, and name that task here."
                 wrong_kind(self._reading.problems, each, f"a step in {title}", _STEP_FORM, fix)
                 continue
             step = self._step(each)
-            if step is not None and any(other is not None and other.name == step.name for other in steps):
+            if step is None:
+                continue
+            if step.name in names:
                 what = f"{title} names the task {shown(step.name)} twice."
                 why = "What a list within a pipeline names runs at once."
                 self._reading.problems.add("AME-E115", each, what, why)
+            names.add(step.name)
             steps.append(step)
         return steps
 
@@ -131,6 +144,7 @@ class _Pipeline:
             place.error("AME-E115", "name", what, fix="Rename one of them.")
         place.owner = f"task {shown(name)}"
         reading.inline[name] = read_draft(reading, place, name)
+        self.inline.append(reading.inline[name])
         return Step(name, True, place.where())
 
     def _empty(self, node: yaml.Node, title: str) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import islice
+from typing import NoReturn
 
 import yaml
 
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
 
-__all__ = ["OlderText", "Problems", "Unreadable", "listed", "shown"]
+__all__ = ["OlderText", "Problems", "Unreadable", "cut", "listed", "printable", "shown"]
 
 _SHOWN = 60
 _LISTED = 10
+# Of one sentence; what it quotes is usually cut before.
+_LONGEST = 1000
+MOST_ERRORS = 10_000
 # Each look for a near name reads all known ones; in a file of ten thousand wrong names the first count.
 _MOST_COMPARED = 50_000
 
@@ -24,13 +28,15 @@ class Unreadable(Exception):
         code: of the diagnosis.
         why: whole sentences.
         fix: whole sentences; may be empty.
+        known: what the value may be a misspelling of, for `Problems.near`; where there is no fix.
     """
 
-    def __init__(self, code: str, why: str, fix: str = "") -> None:
+    def __init__(self, code: str, why: str, fix: str = "", known: Collection[str] = ()) -> None:
         super().__init__(code, why, fix)
         self.code = code
         self.why = why
         self.fix = fix
+        self.known = known
 
 
 class OlderText(Exception):
@@ -51,21 +57,49 @@ class Problems:
     """Errors and warnings of one file; one kind of mistake in one place is reported once.
 
     The same place is read several times when an anchor is used several times.
+
+    Attributes:
+        met: how many errors there were, with those that had been reported already.
     """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[tuple[str, Where], Diagnosis] = {}
         self._compared = 0
+        self.met = 0
 
     def where(self, node: yaml.Node) -> Where:
         mark = node.start_mark
         return Where(self.file, mark.line + 1, mark.column + 1)
 
     def add(self, code: str, place: yaml.Node | Where, what: str, why: str = "", fix: str = "") -> None:
+        """Notes a problem, unless this place has one of its code.
+
+        Raises:
+            Refused: the file has so many that reading on would take longer than mending the first of them.
+        """
         where = place if isinstance(place, Where) else self.where(place)
-        diagnosis = Diagnosis(code=code, where=where, what=what, why=why, fix=fix)
-        self._found.setdefault((code, where), diagnosis)
+        if (code, where) not in self._found:
+            texts = tuple(cut(text, _LONGEST) for text in (what, why, fix))
+            diagnosis = Diagnosis(code=code, where=where, what=texts[0], why=texts[1], fix=texts[2])
+            self._found[code, where] = diagnosis
+        if not code.startswith("AME-W"):
+            self.met += 1
+            if self.met > MOST_ERRORS:
+                self.give_up(
+                    Where(self.file),
+                    f"the file was read until {MOST_ERRORS:,} mistakes were met.",
+                    fix="Mend those that are listed; then the rest is read.",
+                )
+
+    def has(self, code: str, where: Where) -> bool:
+        """Whether this place has a problem of this code already, so that another would not be noted."""
+        return (code, where) in self._found
+
+    def give_up(self, where: Where, what: str, why: str = "", fix: str = "") -> NoReturn:
+        """Raises Refused with every error found so far, and with why reading ends here."""
+        end = Diagnosis(code="AME-E107", where=where, what=what, why=why, fix=fix)
+        raise Refused(*self.errors(), end)
 
     def adopt(self, diagnosis: Diagnosis) -> None:
         """Add a problem of another file, which this one needs."""
@@ -103,8 +137,21 @@ class Problems:
 
 def shown(text: str) -> str:
     """A piece of the file in quotes: on one line, printable, and not too long."""
-    short = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short) + "'"
+    return f"'{cut(text)}'"
+
+
+def cut(text: str, longest: int = _SHOWN) -> str:
+    """A piece of the file on one line, printable, and not too long."""
+    return printable(text if len(text) <= longest else text[: longest - 3] + "...")
+
+
+def printable(text: str) -> str:
+    """A text on one line, with escapes for what does not print."""
+    return text if text.isprintable() else "".join(map(_printable_character, text))
+
+
+def _printable_character(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def listed(names: Collection[str], between: str = ", ") -> str:

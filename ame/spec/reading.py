@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from ame.spec.entries import text_of
+from ame.spec.nodes import is_null
 from ame.spec.problems import Problems, listed, shown
 from ame.spec.section import Section
 from ame.spec.words import NAMED
@@ -53,6 +54,7 @@ class Reading:
             is an inline step of the other, the outer one comes first.
         borrowed: data sets of other projects that are needed here, by `PROJECT.NAME`.
         flat: templates with all that they build on, by name; filled as they are needed.
+        unfolded: how many keys and values tasks and templates have with what their templates say.
     """
 
     problems: Problems
@@ -70,6 +72,7 @@ class Reading:
     pipelines: dict[str, tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
     borrowed: dict[str, Target] = field(default_factory=dict)
     flat: dict[str, TaskDraft] = field(default_factory=dict)
+    unfolded: int = 0
 
 
 class Step(NamedTuple):
@@ -217,7 +220,7 @@ def owner_of(node: yaml.Node, kind: str) -> str:
     """`task 'train'` for a mapping that has a name, else `a task`."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.value == "name" and isinstance(value, yaml.ScalarNode) and value.value:
+            if key.value == "name" and isinstance(value, yaml.ScalarNode) and not is_null(value):
                 return f"{kind} {shown(value.value)}"
     return f"a {kind}"
 

@@ -30,6 +30,9 @@ def read_resources(section: Section, key: str = "resources") -> dict[str, Said]:
         text = resources.text(word)
         if text is not None:
             found[word] = Said(text, resources.where(word))
+        elif resources.given(word):
+            # It is refused; as one piece nobody misses it, too.
+            found[word] = Said("1", resources.where(word))
     return found
 
 

@@ -12,7 +12,7 @@ __all__ = ["BUCKET", "S3", "holds_password", "read_rows_path", "read_table", "re
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # A user and a password before the host. The password may hold a slash, as AWS's secret keys do; what is all
 # digits up to a slash, a comma or the end is a port.
-_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@:]*:(?![0-9]+(?:[/,]|$))[^@]*@", re.DOTALL)
+_PASSWORD = re.compile(r"(?<=[A-Za-z0-9+.-])://[^/@:]*:(?![0-9]+[/,])")
 # Hadoop has three names for S3 and the Python world one.
 S3 = ("s3", "s3a", "s3n")
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -21,7 +21,8 @@ _TABLE = re.compile(r"(?:\w+|`[^`]+`)(?:\.(?:\w+|`[^`]+`)){0,7}")
 
 def holds_password(text: str) -> bool:
     """Whether there is an address with a password in a text; it is then never shown."""
-    return _PASSWORD.search(text) is not None
+    # Up to the last @, so that each address is looked at once: a text may hold ten thousand.
+    return _PASSWORD.search(text, 0, text.rfind("@") + 1) is not None
 
 
 def read_rows_path(text: str) -> str:

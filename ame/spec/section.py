@@ -143,7 +143,8 @@ class Section:
             return cast(T, older.value)
         except Unreadable as error:
             what = f"{name} of {self.owner} is {shown(text)}."
-            self.problems.add(error.code, node, what, error.why, error.fix)
+            fix = error.fix or self.problems.near(text, error.known)
+            self.problems.add(error.code, node, what, error.why, fix)
             return None
 
     def text(self, key: str) -> str | None:
@@ -199,13 +200,13 @@ class Section:
         return Section(self.problems, entry.value, shape, owner or f"'{key}' of {self.owner}")
 
     def items(self, key: str) -> list[yaml.Node]:
-        """The entries of a list; none when nothing stands there."""
+        """The entries of a list, without those, which are problems, that hold nothing; none for no list."""
         entry = self.entries.get(key)
         if entry is None or is_null(entry.value):
             return []
         node = entry.value
         if is_list(node):
-            return list(node.value)
+            return [each for each in node.value if not self._holds_nothing(key, each)]
         left_out = isinstance(node, yaml.ScalarNode) and node.value == "..."
         fix = (
             "'...' stands for what an example leaves out: write it, or leave the key out." if left_out else ""
@@ -225,6 +226,13 @@ class Section:
         what = f"'{key}' of {self.owner} is no list, which is an older form."
         self.error("AME-W102", key, what, fix=f"Write a list: `{form}`.")
         return [entry.value]
+
+    def _holds_nothing(self, key: str, node: yaml.Node) -> bool:
+        if not is_null(node):
+            return False
+        what = f"an entry of '{key}' of {self.owner} is empty."
+        self.problems.add("AME-E113", node, what, fix="Leave it out, or write what is meant.")
+        return True
 
     def texts(self, key: str) -> list[tuple[str, yaml.Node]]:
         """The entries of a list of texts, none of them twice, as its key reads them."""

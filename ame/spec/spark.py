@@ -20,7 +20,6 @@ __all__ = ["read_settings", "read_spark"]
 
 # Spark's own words for what it hides (spark.redaction.regex), and what Azure calls its keys.
 _SECRET = re.compile(r"secret|password|token|access[._-]?key|account\.key", re.IGNORECASE)
-_SECRET_OPTION = re.compile(rf"-D[^\s=]*(?:{_SECRET.pattern})[^\s=]*=", re.IGNORECASE)
 # Properties with such a word that name where a secret is, not the secret itself.
 _NO_SECRET = re.compile(
     r"(?i)secretKeyRef\.|^spark\.kubernetes\.(?:driver|executor)\.secrets\.|(?:file|path)$"
@@ -95,11 +94,17 @@ def _conf(spark: Section) -> tuple[tuple[str, str], ...]:
 
 def _is_secret(key: str, text: str) -> bool:
     """A name that says so and a value that can be one, no switch and no number; or such an option of Java."""
-    if _SECRET_OPTION.search(text):
+    if _gives_secret_option(text):
         return True
     if not _SECRET.search(key) or _NO_SECRET.search(key):
         return False
     return text.lower() not in ("", "true", "false") and not text.isdigit()
+
+
+def _gives_secret_option(text: str) -> bool:
+    """Whether there is `-DNAME=` with a name that says that it is a secret."""
+    words = (before.split()[-1:] for before in text.split("=")[:-1] if not before[-1:].isspace())
+    return any(_SECRET.search(word.partition("-D")[2]) for found in words for word in found)
 
 
 def _warn_of_what_is_idle(spark: Section, master: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ame.spec.kubernetes import merged_kubernetes
 from ame.spec.problems import listed, shown
 from ame.spec.reading import Reading, Step
+from ame.spec.unfolding import note_unfolded
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
@@ -58,9 +59,9 @@ def _taken(
                 why="A step runs when its pipeline does.",
                 fix="Give the pipeline `triggers`.",
             )
-        complete[step.name] = _given(giver, own)
+        complete[step.name] = _given(reading, giver, own)
         return step.name
-    gives = [key for key in ("env", "secrets", "resources", "kubernetes") if getattr(giver, key)]
+    gives = _gives(giver)
     if not gives:
         return step.name
     if step.name in reading.pipelines:
@@ -78,18 +79,27 @@ def _taken(
         what = f"two tasks have the name {shown(name)}."
         why = f"One is the step {shown(step.name)} with what {giver.owner} gives it."
         reading.problems.add("AME-E115", step.where, what, why, "Rename the other one.")
-    complete[name] = replace(_given(giver, drafts[step.name]), name=name, cron=None, timezone=None)
+    complete[name] = replace(_given(reading, giver, drafts[step.name]), name=name, cron=None, timezone=None)
     return name
 
 
-def _given(giver: TaskDraft, own: TaskDraft) -> TaskDraft:
-    return replace(
+def _gives(giver: TaskDraft) -> list[str]:
+    """The keys of a pipeline that hold for its steps."""
+    return [key for key in ("env", "secrets", "resources", "kubernetes") if getattr(giver, key)]
+
+
+def _given(reading: Reading, giver: TaskDraft, own: TaskDraft) -> TaskDraft:
+    if not _gives(giver):
+        return own
+    whole = replace(
         own,
         env={**giver.env, **own.env},
         secrets=_both(giver.secrets, own.secrets),
         resources={**giver.resources, **own.resources},
         kubernetes=merged_kubernetes(giver.kubernetes, own.kubernetes),
     )
+    note_unfolded(reading, whole, "pipelines")
+    return whole
 
 
 def _both(given: tuple[Secret, ...] | None, own: tuple[Secret, ...] | None) -> tuple[Secret, ...]:
@@ -103,23 +113,26 @@ def _refuse_circles(reading: Reading) -> None:
     for start in reading.pipelines:
         if start in done:
             continue
-        path = {start: None}
+        path = {start: 0}
         todo = [_pipelines_in(reading, start)]
         while todo:
             for step in todo[-1]:
                 if step.name in path:
-                    names = list(path)
-                    circle = [*names[names.index(step.name) :], step.name]
-                    what = f"task {shown(step.name)} is a step of itself."
-                    why = f"{listed(circle, ' -> ')}: each has the next one as a step."
-                    reading.problems.add("AME-E137", step.where, what, why)
+                    if not reading.problems.has("AME-E137", step.where):
+                        _refuse_circle(reading, step, [*list(path)[path[step.name] :], step.name])
                 elif step.name not in done:
-                    path[step.name] = None
+                    path[step.name] = len(path)
                     todo.append(_pipelines_in(reading, step.name))
                     break
             else:
                 todo.pop()
                 done.add(path.popitem()[0])
+
+
+def _refuse_circle(reading: Reading, step: Step, circle: list[str]) -> None:
+    what = f"task {shown(step.name)} is a step of itself."
+    why = f"{listed(circle, ' -> ')}: each has the next one as a step."
+    reading.problems.add("AME-E137", step.where, what, why)
 
 
 def _pipelines_in(reading: Reading, name: str) -> Iterator[Step]:

@@ -156,8 +156,9 @@ def read_draft(reading: Reading, section: Section, name: str) -> TaskDraft:
     if "triggers" in section:
         triggers = section.section("triggers")
         if triggers is not None:
-            said["cron"] = triggers.text("schedule")
-            said["timezone"] = triggers.text("timezone")
+            said["cron"], timezone = triggers.text("schedule"), triggers.text("timezone")
+            # A schedule that cannot be read is none that is missing.
+            said["timezone"] = timezone if said["cron"] or not triggers.given("schedule") else None
     for key, (field, read) in _FIELDS.items():
         if section.given(key):
             said[field] = read(section)

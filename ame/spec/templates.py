@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ame.spec.problems import listed, shown
 from ame.spec.reading import Reading, Target, find
+from ame.spec.unfolding import note_unfolded
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
@@ -16,8 +17,13 @@ __all__ = ["flat_template", "with_template"]
 
 def with_template(reading: Reading, draft: TaskDraft) -> TaskDraft:
     """What a task or a template says, completed by what it builds on."""
+    if draft.template is None:
+        return draft
     base = _base(reading, draft)
-    return _over(reading, flat_template(base), base.reading, draft) if base is not None else draft
+    if base is None:
+        # Nobody knows whether the template would have given it a command.
+        return replace(draft, refused=True)
+    return _over(reading, flat_template(base), base.reading, draft)
 
 
 def flat_template(template: Target) -> TaskDraft:
@@ -54,14 +60,20 @@ def _base(reading: Reading, draft: TaskDraft) -> Target | None:
 
 
 def _over(reading: Reading, base: TaskDraft, home: Reading, own: TaskDraft) -> TaskDraft:
-    """`merged`; what a template of another project refers to is still what that project means by it."""
+    """`merged`; what a template of another project refers to is still what that project means by it.
+
+    Raises:
+        Refused: AME-E107, when it becomes too much.
+    """
     from ame.spec.drafts import merged
 
     if home is not reading and base.data_sets is not None:
         base = replace(
             base, data_sets=tuple(each._replace(home=each.home or home) for each in base.data_sets)
         )
-    return merged(base, own)
+    whole = merged(base, own)
+    note_unfolded(reading, whole, "templates")
+    return whole
 
 
 def _refuse_cycle(last: Target, draft: TaskDraft, circle: list[Target]) -> None:

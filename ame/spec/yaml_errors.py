@@ -7,23 +7,27 @@ first and the parser's wording second.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import yaml
 
-from ame.diagnosis import Diagnosis, Where
+from ame.diagnosis import Diagnosis, Where, did_you_mean
+from ame.spec.problems import cut
+from ame.spec.text import line_at, place_in
+from ame.spec.yaml_wordings import DIRECTIVE_FIX, TAG_FIX, Reading, by_wording
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_undecoded"]
 
-_LONE_TAG = re.compile(r"\s*!\w+\s*")
-
-
-class _Reading(NamedTuple):
-    what: str
-    fix: str
-    code: str = "AME-E105"
-    # The mistake is where the construct begins, not where the parser gave up.
-    at_start: bool = False
+_LONE_TAG = re.compile(r"\s*(!\S+)\s*(?:#.*)?")
+_EXECUTOR = re.compile(r"\s*executor[ \t]*:\s")
+_GLUED_TAG = re.compile(r"(![\w.-]{1,60})[\[{\"'|>]")
+_ALIAS = re.compile(r"\*[0-9A-Za-z_-]+")
+_ANCHOR = re.compile(r"&([0-9A-Za-z_-]{1,60})(?=\s)")
+_END_OF_DOCUMENT = re.compile(r"^\.\.\.(?=\s)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+_ESCAPED = re.compile(r"[^\s%]*(?:%[0-9A-Fa-f]{2}[^\s%]*)+")
+_MOST_ANCHORS = 1000
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def explain(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Diagnosis:
@@ -31,145 +35,140 @@ def explain(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Diagnosis:
     end = error.problem_mark or error.context_mark
     start = error.context_mark or end
     if end is None or start is None:
-        return Diagnosis(code="AME-E105", where=Where(shown_as), what=f"this is not YAML: {error.problem}.")
-    lines = text.splitlines() or [""]
-    reading = _by_text(error, lines, start, end) or _by_wording(error, start)
+        return _not_yaml(str(error.problem), Where(shown_as))
+    said = f"{error.context} {error.problem}"
+    reading = _by_text(said, text, start, end) or by_wording(said, start.line + 1)
+    if reading is None:
+        return _not_yaml(str(error.problem), place_in(text, shown_as, end.index))
     mark = start if reading.at_start else end
-    return Diagnosis(
-        code=reading.code,
-        where=Where(shown_as, mark.line + 1, mark.column + 1),
-        what=reading.what,
-        fix=reading.fix,
-    )
+    # By its index: where the file ends, libyaml goes on to a line that is not there.
+    where = place_in(text, shown_as, mark.index if reading.at is None else reading.at)
+    return Diagnosis(code=reading.code, where=where, what=reading.what, fix=reading.fix)
 
 
-def _by_text(
-    error: yaml.MarkedYAMLError, lines: list[str], start: yaml.Mark, end: yaml.Mark
-) -> _Reading | None:
+def explain_undecoded(error: ValueError, text: str, shown_as: str) -> Diagnosis:
+    """The diagnosis of what PyYAML could not make a text or number of, such as a tag's `%ed%a0%80`."""
+    for found in _ESCAPED.finditer(text):
+        try:
+            unquote_to_bytes(found[0]).decode()
+        except UnicodeDecodeError:
+            where = place_in(text, shown_as, found.start())
+            return Diagnosis(code="AME-E105", where=where, what="this tag cannot be read.", fix=TAG_FIX)
+    return _not_yaml(str(error), Where(shown_as))
+
+
+def _not_yaml(problem: str, where: Where) -> Diagnosis:
+    return Diagnosis(code="AME-E105", where=where, what=f"this is not YAML: {cut(problem)}.")
+
+
+def _by_text(said: str, text: str, start: yaml.Mark, end: yaml.Mark) -> Reading | None:
     """What the characters at the place say, whatever the parser calls it."""
-    here = _line(lines, end)
-    if "\t" in here[: end.column + 1] and not here[: end.column + 1].strip():
-        return _Reading("a tab indents this line, which YAML does not allow.", "Indent with spaces.")
-    beginning = _line(lines, start)
-    if beginning[start.column : start.column + 1] == "*" and "alias" in f"{error.context}{error.problem}":
-        return _star(beginning[start.column :], error)
-    if _LONE_TAG.fullmatch(beginning) and "simple key" in str(error.context):
-        return _Reading(
-            f"the tag {beginning.strip()} stands before a key.",
-            "A tag belongs after the key, before its value: `executor: !pip {command: python train.py}`.",
+    here = line_at(text, end.index - end.column)
+    until = here[: end.column + 1]
+    if _BYTE_ORDER_MARK in until:
+        return Reading(
+            "a byte order mark (U+FEFF), which cannot be seen, stands in the middle of the file.",
+            "Delete it; it is often left where files were put together.",
+            at=text.index(_BYTE_ORDER_MARK, end.index - end.column),
+        )
+    if "\t" in until and not until.strip():
+        return Reading("a tab indents this line, which YAML does not allow.", "Indent with spaces.")
+    if "<document start>" in said:
+        return _behind_the_end(text, end.index)
+    reading = _by_beginning(said, text, start) or _by_character(here[end.column : end.column + 1], said)
+    if reading is None and "parsing a block" in said and here[: end.column].strip(" -"):
+        return Reading(
+            "this stands behind a value that has ended before it.",
+            "Put the whole value in quotes, or begin a new line here.",
+        )
+    return reading
+
+
+def _by_beginning(said: str, text: str, start: yaml.Mark) -> Reading | None:
+    """What the characters say with which the construct begins."""
+    line = line_at(text, start.index - start.column)
+    rest = line[start.column :]
+    if rest.startswith("*") and "alias" in said:
+        return _star(said, text, rest, start.index)
+    if "simple key" in said and (tag := _LONE_TAG.fullmatch(line)):
+        above = _EXECUTOR.match(text, start.index - start.column + len(line))
+        form = f"executor: {cut(tag[1])}" if above else "executor: !pip {command: python train.py}"
+        return Reading(
+            f"the tag {cut(tag[1])} stands before a key.",
+            f"A tag belongs after the key, before its value: `{form}`.",
             at_start=True,
         )
-    character = here[end.column : end.column + 1]
-    if character in {"]", "}"} and "parsing a block" in str(error.context):
-        return _Reading(f"this {character} closes no bracket.", "Remove it, or open the bracket before it.")
-    if character in {"@", "`", "%"} and "start any token" in str(error.problem):
-        return _Reading(f"a value cannot begin with {character}.", "Put it in quotes.")
+    if "ing a tag" in said and (glued := _GLUED_TAG.match(rest)):
+        return Reading(
+            f"a space is missing between the tag {glued[1]} and its value.",
+            "Write it: `executor: !pip {command: python train.py}`.",
+        )
     return None
 
 
-def _star(rest: str, error: yaml.MarkedYAMLError) -> _Reading:
-    if "undefined alias" in str(error.problem):
-        alias = rest.split(maxsplit=1)[0]
-        return _Reading(
+def _by_character(character: str, said: str) -> Reading | None:
+    """What the character says at which the parser gave up; "" is the end of a line."""
+    if not character:
+        inside = "flow node" in said
+        return Reading("the file ends inside of brackets.", "Close the bracket.") if inside else None
+    for characters, words, reading in _AT_CHARACTERS:
+        if character in characters and words in said:
+            return reading._replace(what=reading.what.format(character))
+    return None
+
+
+#: Characters, words of both parsers, and what it is that such a character stands there.
+_AT_CHARACTERS = (
+    (
+        "]}",
+        "parsing a block",
+        Reading("this {} closes no bracket.", "Remove it, or open the bracket before it."),
+    ),
+    (":", "parsing a block", Reading("a colon stands here without a key before it.", "Write `key: value`.")),
+    ("@`%", "start any token", Reading("a value cannot begin with {}.", "Put it in quotes.")),
+    ("\t", "start any token", Reading("a tab stands here where YAML wants spaces.", "Write spaces.")),
+    (
+        "|>",
+        "start any token",
+        Reading("a text of several lines ({}) cannot stand inside of brackets.", "Put it in quotes."),
+    ),
+)
+
+
+def _star(said: str, text: str, rest: str, index: int) -> Reading:
+    found = _ALIAS.match(rest)
+    if found and "undefined alias" in said:
+        alias = cut(found[0])
+        # Only the nearest: among ten thousand anchors the search for one would take seconds.
+        anchors = _ANCHOR.findall(text[:index])[-_MOST_ANCHORS:]
+        near = did_you_mean(alias, [f"*{anchor}" for anchor in anchors])
+        return Reading(
             f"the alias {alias} refers to no anchor above it.",
-            f"Write `&{alias[1:]}` where the value stands, or quote the value if a text is meant.",
+            near or f"Write `&{alias[1:]}` where the value stands, or quote the value if a text is meant.",
             at_start=True,
         )
-    return _Reading(
+    return Reading(
         "a value cannot begin with *, which YAML reads as an alias.",
         'Put it in quotes. A cron expression has five fields: `schedule: "*/5 * * * *"`.',
         at_start=True,
     )
 
 
-def _by_wording(error: yaml.MarkedYAMLError, start: yaml.Mark) -> _Reading:
-    context, problem = str(error.context), str(error.problem)
-    said = f"{context} {problem}"
-    for words, reading in _WORDINGS:
-        if re.search(words, said):
-            line = start.line + 1
-            return reading._replace(
-                what=reading.what.format(line=line), fix=reading.fix.replace("{line}", str(line))
-            )
-    return _Reading(f"this is not YAML: {problem}.", "")
-
-
-#: Both parsers' wordings, as a pattern; the first that is found counts. {line} is where it begins.
-_WORDINGS: tuple[tuple[str, _Reading], ...] = (
-    (
-        "expected a single document",
-        _Reading(
-            "a second YAML document begins here, but an AME file is one document.",
-            "Remove the line `---`, or put what follows into the ame.yml of another folder.",
+def _behind_the_end(text: str, index: int) -> Reading:
+    """Something follows where the document has ended, or has not begun."""
+    if _END_OF_DOCUMENT.search(text, 0, index):
+        return Reading(
+            "a line `...` has ended the file's YAML document, and here follows something.",
+            "Remove the line `...`.",
             code="AME-E106",
-        ),
-    ),
-    (
-        "duplicate anchor",
-        _Reading("this anchor stands in the file twice; the first is in line {line}.", "Rename one of them."),
-    ),
-    (
-        "mapping values are not allowed",
-        _Reading(
-            "a colon stands here where no key can be.",
-            "A value that holds `: ` must stand in quotes; a nested key must stand on a line of its own.",
-        ),
-    ),
-    (
-        "sequence entries are not allowed",
-        _Reading("a dash stands here where no list can begin.", "Begin the list on a line of its own."),
-    ),
-    (
-        "unexpected end of stream",
-        _Reading("the quoted text that begins here never ends.", "Close the quotes.", at_start=True),
-    ),
-    (
-        "while parsing a flow (sequence|mapping)",
-        _Reading(
-            "the list or mapping in brackets that begins here is not closed.",
-            "Close the bracket, and put a comma between its entries.",
-            at_start=True,
-        ),
-    ),
-    (
-        "simple key",
-        _Reading(
-            "this line is neither a key with a value nor a list entry.",
-            "Write `key: value`, with a space after the colon.",
-            at_start=True,
-        ),
-    ),
-    (
-        "while parsing a block",
-        _Reading(
-            "the indentation of this line fits nothing above it.",
-            "Keys of one mapping, and dashes of one list, stand in the same column; the one in question "
-            "begins in line {line}.",
-        ),
-    ),
-    (
-        "scanning a block scalar",
-        _Reading("a text of several lines begins on the line after | or >.", "Begin a new line here."),
-    ),
-    (
-        "unknown escape character",
-        _Reading(
-            "in these double quotes a backslash begins no escape that YAML knows.",
-            "Use single quotes, in which a backslash is only a backslash.",
-            at_start=True,
-        ),
-    ),
-    (
-        "found unexpected ':'",
-        _Reading("a colon stands here that ends no key.", "Put a space after it: `{training: }`."),
-    ),
-    (
-        "node content",
-        _Reading("a value is missing here.", "Add it, or remove the comma or bracket before it."),
-    ),
-    ("undefined tag handle", _Reading("this tag is not known.", "The executors are `!pip` and `!custom`.")),
-)
-
-
-def _line(lines: list[str], mark: yaml.Mark) -> str:
-    return lines[mark.line] if mark.line < len(lines) else ""
+        )
+    if directive := _DIRECTIVE.search(text, 0, index):
+        return Reading(
+            "a line that begins with % is a directive to YAML, and no line `---` follows it.",
+            DIRECTIVE_FIX,
+            at=directive.start(),
+        )
+    return Reading(
+        "this belongs to no key: the file's one value has ended before it.",
+        "Write `key: value` lines from the beginning of the file.",
+    )

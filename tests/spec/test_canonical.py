@@ -412,11 +412,21 @@ class TestFindProjectFile:
             "begin one with an ame.yml of one line: `name: my-project`."
         )
 
-    @pytest.mark.parametrize("name", ["missing", "missing\0", "x" * 5000])
-    def test_nothing_there(self, tmp_path, monkeypatch, name):
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("missing", "missing"),
+            ("missing\0", "missing\\x00"),
+            ("two\nlines", "two\\nlines"),
+            ("\udcff", "\\udcff"),
+            ("x" * 5000, "x" * 5000),
+        ],
+        ids=["plain", "nul", "lines", "no utf-8", "long"],
+    )
+    def test_nothing_there(self, tmp_path, monkeypatch, name, shown):
         monkeypatch.chdir(tmp_path)
 
         with pytest.raises(Refused) as refused:
             load_project(Path(name))
 
-        assert str(refused.value) == f"AME-E101 {name} there is no such file or folder."
+        assert str(refused.value) == f"AME-E101 {shown} there is no such file or folder."

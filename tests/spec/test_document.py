@@ -1,12 +1,12 @@
 """Files that are no text, too large, or that would never end; anchors and merge keys that are sound."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from ame.diagnosis import Refused
 from ame.spec import load_project, nodes
+from ame.spec import text as texts
 
 
 @pytest.fixture(params=["libyaml", "python"])
@@ -30,15 +30,15 @@ def parser(request, monkeypatch):
         (
             b"name: x\na: \x00\n",
             ":2:4",
-            "holds a character that no YAML file may hold. It is U+0000; is this a binary file?",
+            "holds a character that no YAML file may hold. It is U+0000; is this a binary file? Delete it.",
         ),
         (
             b"name: \x1b[0m\n",
             ":1:7",
-            "holds a character that no YAML file may hold. It is U+001B; is this a binary file?",
+            "holds a character that no YAML file may hold. It is U+001B; is this a binary file? Delete it.",
         ),
         (
-            b"#" * (nodes.LARGEST_FILE + 1),
+            b"#" * (texts.LARGEST_FILE + 1),
             "",
             "is too large. An AME file has at most 8 MiB. Keep data beside it and name it under `dataSets`.",
         ),
@@ -60,17 +60,6 @@ def test_a_utf8_byte_order_mark_is_read_past(load):
     assert load(b"\xef\xbb\xbfname: x\n").name == "x"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("ame.yml").touch(mode=0)
-
-    with pytest.raises(Refused) as refused:
-        load_project(Path())
-
-    assert str(refused.value) == "AME-E104 ame.yml the file cannot be read. Permission denied."
-
-
 def test_a_dangling_link(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ame.yml").symlink_to("nowhere")
@@ -78,7 +67,10 @@ def test_a_dangling_link(tmp_path, monkeypatch):
     with pytest.raises(Refused) as refused:
         load_project(Path())
 
-    assert str(refused.value) == "AME-E104 ame.yml the file cannot be read. No such file or directory."
+    assert (
+        str(refused.value)
+        == "AME-E104 ame.yml the file cannot be read. No such file or directory. It is a link: let it point to a file that can be read."
+    )
 
 
 def chain(links: int) -> str:
@@ -95,29 +87,29 @@ def bomb(floors: int) -> str:
 
 ITSELF = "what stands here contains itself through an alias."
 TOO_MUCH = "what stands here unfolds to too much through its aliases."
+FIX = "Write what is meant where the alias (* and the name) stands."
+BOUNDS = "An AME file unfolds to at most 300,000 keys and values, 64 levels deep. Use fewer aliases: each counts as all that its anchor holds."
 
 
 @pytest.mark.parametrize(
     ("text", "place", "said"),
     [
-        ("name: &a [*a]\n", "1:7", ITSELF),
-        ("name: x\ntasks: &a [{<<: *a}]\n", "2:8", ITSELF),
-        (bomb(40), "20:6", TOO_MUCH),
-        (chain(80), "66:6", TOO_MUCH),
+        ("name: &a [*a]\n", "1:7", f"{ITSELF} {FIX}"),
+        ("name: x\ntasks: &a [{<<: *a}]\n", "2:8", f"{ITSELF} {FIX}"),
+        (bomb(40), "19:6", f"{TOO_MUCH} {BOUNDS}"),
+        (chain(80), "66:6", f"{TOO_MUCH} {BOUNDS}"),
     ],
     ids=["a list in itself", "a merge of itself", "a bomb", "a chain of merges"],
 )
 def test_aliases_end(refusals, parser, text, place, said):
-    bounds = "An AME file unfolds to at most 1,000,000 values and 64 levels."
-
-    assert refusals(text) == [f"AME-E107 ame.yml:{place} {said} {bounds}"]
+    assert refusals(text) == [f"AME-E107 ame.yml:{place} {said}"]
 
 
 @pytest.mark.parametrize(
     ("text", "place"), [("[" * 100_000, "1:64"), ("- " * 100_000 + "x", "1:127")], ids=["brackets", "dashes"]
 )
 def test_nesting_ends_before_the_parser_crashes(refusals, parser, text, place):
-    said = "the file is nested too deeply. More than 64 levels stand inside each other."
+    said = "the file is nested too deeply. More than 64 levels stand inside each other. Write it flatter; is a bracket or a dash too many?"
 
     assert refusals(text) == [f"AME-E107 ame.yml:{place} {said}"]
 

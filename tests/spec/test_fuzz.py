@@ -1,144 +1,135 @@
-"""Whatever a file says: a project or a refusal with codes, never another exception.
+"""Whatever a file holds: a project that compiles, or diagnoses with their places. Nothing else, and always the same.
 
-Seeded, so that a failure is the same everywhere. `AME_FUZZ=100000 pytest tests/spec/test_fuzz.py` looks
-longer and elsewhere.
+`FUZZ_EXAMPLES=1000000 pytest tests/spec/test_fuzz.py` looks longer and elsewhere; what it finds belongs into
+tests/spec/corpus, which is read here too.
 """
 
-import copy
+import json
 import os
 import random
+import re
+import time
 from pathlib import Path
 
 import pytest
-import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from ame.diagnosis import Refused
-from ame.spec import nodes
+from ame.compile import Target, compile_projects, prefect_yaml
+from ame.diagnosis import Diagnosis, Refused
+from ame.spec import Project, load_project, nodes
+from tests.spec.documents import document
+from tests.spec.slips import CORPUS, ROOT, mutated
 
-CASES = Path(__file__).parent / "cases"
-TEXTS = [
-    block.partition("\n")[2].partition(">>>\n")[0]
-    for file in sorted(CASES.glob("*.txt"))
-    for block in file.read_text().split("\n### ")
-]
-# What YAML and the language give a meaning to, and what is none of their business.
-PIECES = [
-    *"\n:-?,[]{}#&*!|>'\"%@` ~\t\0\x85\u2028\ufeffä𝄞",
-    *(
-        "null",
-        "<<: *a\n",
-        "&a ",
-        "*a",
-        "!pip ",
-        "!!binary ",
-        "!!set ",
-        "- ",
-        "  ",
-        ": ",
-        "---\n",
-        "...\n",
-        "{}",
-        "[]",
-    ),
-    *(
-        "''",
-        "0",
-        "-1",
-        "1e309",
-        "1e-999",
-        "9" * 50,
-        "99999999Ei",
-        ".inf",
-        "x" * 300,
-        "../",
-        "* * * * *",
-        "Europe/",
-    ),
-    *("name", "taskRef", "fromTemplate", "executor", "command", "env", "abTest", "data", "x.", "a.b.c"),
-]
-ROUNDS = int(os.environ.get("AME_FUZZ", "800"))
-SEED = ROUNDS
+LONG = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+DOCUMENTED = frozenset(
+    re.findall(r"^\| (AME-[EW]\d\d\d) \|", (ROOT / "docs/diagnoses.md").read_text(), re.MULTILINE)
+)
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+TARGETS: tuple[Target, ...] = ("process", "kubernetes")
+# Of the process, so that a loaded machine is no reason to fail; a file of the sizes here takes milliseconds.
+MOST_SECONDS = 5.0
+
+# In long runs hypothesis draws a seed only: ten times as many files, and what fails is as small as it is.
+CHANCE = st.randoms(use_true_random=bool(LONG))
+FUZZ = settings(
+    max_examples=LONG or 150,
+    derandomize=not LONG,
+    database=None,
+    deadline=None,
+    phases=(Phase.generate,) if LONG else (Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
 
 
-def mutated(chance: random.Random, text: str) -> str:
-    """The text with one to four cuts, doublings, exchanges or insertions."""
-    for _ in range(chance.randint(1, 4)):
-        start = chance.randrange(len(text) + 1)
-        end = min(len(text), start + chance.choice([0, 0, 1, 3, 10, 40]))
-        lines = text.split("\n")
-        kind = chance.randrange(5)
-        if kind == 0:
-            text = text[:start] + text[end:]
-        elif kind == 1:
-            text = text[:start] + chance.choice(PIECES) + text[end:]
-        elif kind == 2:
-            text = text[:end] + text[start:]
-        elif kind == 3:
-            chance.shuffle(lines)
-            text = "\n".join(lines)
-        else:
-            other = chance.choice(TEXTS).split("\n")
-            place = chance.randrange(len(lines))
-            lines[place:place] = chance.sample(other, min(2, len(other)))
-            text = "\n".join(lines)
-    return text
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
-def graphs() -> list[yaml.Node]:
-    """The cases that are YAML, as node graphs."""
-    found = []
-    for text in TEXTS:
-        try:
-            found.append(yaml.compose(text, Loader=yaml.SafeLoader))
-        except yaml.YAMLError:
-            continue
-    return [graph for graph in found if graph is not None]
-
-
-def nodes_below(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.ScalarNode):
-        return [node]
-    children = node.value if isinstance(node, yaml.SequenceNode) else [n for pair in node.value for n in pair]
-    return [node, *(below for child in children for below in nodes_below(child))]
-
-
-def transplanted(chance: random.Random, graphs: list[yaml.Node]) -> str:
-    """A case in which up to three nodes are replaced by nodes of other cases, or get another tag."""
-    graph = copy.deepcopy(chance.choice(graphs))
-    for _ in range(chance.randint(1, 3)):
-        place = chance.choice(nodes_below(graph))
-        if chance.random() < 0.2:
-            place.tag = chance.choice(["!pip", "!poetry", "!x", "tag:yaml.org,2002:binary"])
-        else:
-            donor = copy.deepcopy(chance.choice(nodes_below(chance.choice(graphs))))
-            place.__class__ = donor.__class__
-            place.__dict__ = donor.__dict__
-    return yaml.serialize(graph, Dumper=yaml.SafeDumper)
-
-
-def diagnosed(load, raw: bytes) -> None:
+def answer(raw: bytes) -> Project | tuple[Diagnosis, ...]:
+    Path("ame.yml").write_bytes(raw)
     try:
-        said = load(raw).warnings
+        return load_project(Path("ame.yml"))
     except Refused as refused:
-        said = refused.diagnoses or (None,)
-    except Exception as error:
-        raise AssertionError(f"{type(error).__name__} for {raw!r}") from error
-    assert all(d and d.code[:6] in {"AME-E1", "AME-W1"} and d.what and d.where for d in said), raw
+        return refused.diagnoses
 
 
-@pytest.mark.parametrize("parser", ["_Loader", "_PythonLoader"])
-def test_a_text_with_slips_is_read_or_refused(load, monkeypatch, parser):
-    monkeypatch.setattr(nodes, "_Loader", getattr(nodes, parser))
-    chance = random.Random(SEED)  # noqa: S311  # not a secret
-    for _ in range(ROUNDS):
-        raw = mutated(chance, chance.choice(TEXTS)).encode()
-        if chance.random() < 0.05:
-            raw = raw[: len(raw) // 2] + bytes([chance.randrange(256)]) + raw[len(raw) // 2 :]
-        diagnosed(load, raw)
+def check(raw: bytes) -> None:
+    """Everything that is promised of any file."""
+    started = time.process_time()
+    found = answer(raw)
+    assert time.process_time() - started < MOST_SECONDS
+    assert answer(raw) == found, "the same file, and another answer"
+    told = found.warnings if isinstance(found, Project) else found
+    assert isinstance(found, Project) == all(each.is_warning for each in told), "a refusal says why"
+    lines = BREAK.split(raw.decode("utf-8-sig", "replace"))
+    for diagnosis in told:
+        check_diagnosis(diagnosis, lines)
+    json.dumps([each.to_json() for each in told], allow_nan=False)
+    if isinstance(found, Project):
+        check_compiled(found)
 
 
-def test_parts_in_the_wrong_places_are_read_or_refused(load):
-    chance = random.Random(SEED)  # noqa: S311  # not a secret
-    sources = graphs()
-    for _ in range(ROUNDS):
-        diagnosed(load, transplanted(chance, sources).encode())
+def check_diagnosis(diagnosis: Diagnosis, lines: list[str]) -> None:
+    assert diagnosis.code in DOCUMENTED, diagnosis
+    assert diagnosis.what.endswith((".", "?")), diagnosis
+    assert all(text.isprintable() for text in (diagnosis.what, diagnosis.why, diagnosis.fix)), diagnosis
+    where = diagnosis.where
+    assert where is not None, diagnosis
+    assert where.file == "ame.yml", diagnosis
+    if where.line is None:
+        return
+    assert 1 <= where.line <= len(lines), diagnosis
+    assert where.column is not None, diagnosis
+    assert 1 <= where.column <= len(lines[where.line - 1]) + 1, diagnosis
+
+
+def check_compiled(project: Project) -> None:
+    for target in TARGETS:
+        assert {each.code for each in compiled(project, target)} <= DOCUMENTED
+
+
+def compiled(project: Project, target: Target) -> tuple[Diagnosis, ...]:
+    """What is wrong with a project when it is to be deployed."""
+    try:
+        deployments = compile_projects([project], target=target, base=project.folder)
+        prefect_yaml([project], deployments, target=target, base=project.folder)
+    except Refused as refused:
+        return refused.diagnoses
+    return ()
+
+
+@pytest.mark.parametrize("raw", CORPUS, ids=range(len(CORPUS)))
+def test_every_file_of_the_corpus(raw):
+    check(raw)
+
+
+@FUZZ
+@given(CHANCE)
+def test_files_by_the_grammar(chance: random.Random):
+    check(document(chance))
+
+
+@FUZZ
+@given(CHANCE)
+def test_files_with_slips(chance: random.Random):
+    check(mutated(chance))
+
+
+@pytest.mark.parametrize("written", [document, mutated])
+def test_pyyaml_without_libyaml(monkeypatch, written):
+    monkeypatch.setattr(nodes, "_Loader", nodes._PythonLoader)
+
+    @settings(FUZZ, max_examples=LONG or 50)
+    @given(CHANCE)
+    def read(chance: random.Random) -> None:
+        check(written(chance))
+
+    read()
+
+
+@FUZZ
+@given(st.binary(max_size=200))
+def test_bytes(raw: bytes):
+    check(raw)

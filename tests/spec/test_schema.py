@@ -20,11 +20,13 @@ from ame.diagnosis import Refused
 from ame.spec import words
 from ame.spec.grammar import shapes_below
 from ame.spec.schema import json_schema
-from tests.spec import test_canonical, test_cases, test_fuzz, test_kubernetes
+from tests.spec import test_canonical, test_cases, test_kubernetes
+from tests.spec.documents import document
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
+ROUNDS = 800
 
 # What takes more than one place of the file to see, or a tag.
 ELSEWHERE = {
@@ -50,7 +52,6 @@ UNSEEN = {
     "a template like a task": "a template is a task of which parts are missing",
     "pipelines that contain themselves": "a circle of references",
     "a pipeline whose step is like it": "a circle of references",
-    "a tag before a key on its line": "a command may come from a template",
     "an inline task without a command": "a command may come from a template",
     "no executor": "a command may come from a template",
     "an executor without its command": "a command may come from a template",
@@ -222,53 +223,37 @@ def test_every_reason_for_not_seeing_something_is_that_of_a_case():
     assert UNSEEN.keys() <= {param.values[0].title for param in all_cases()}
 
 
-def test_whatever_is_read_fits(load):
-    """Other values and keys in the cases: most such files are refused, and the rest must fit."""
-    chance = random.Random(test_fuzz.SEED)  # noqa: S311  # not a secret
-    values = [
-        *(
-            "''",
-            "~",
-            "1",
-            "-1",
-            "0",
-            "0.5",
-            "1e9",
-            "true",
-            "no",
-            "[a, a]",
-            "[]",
-            "{}",
-            "10000",
-            "1.5",
-            "500m",
-            "4G",
-        ),
-        *(
-            "x",
-            "s3://bucket/x",
-            "90s",
-            "auto",
-            "never",
-            "MODE",
-            "2026-01-01",
-            "0x10",
-            "'1'",
-            "[1, b]",
-            "3.10",
-            ".5",
-        ),
-    ]
+VALUES = (
+    *("''", "~", "1", "-1", "0", "0.5", "1e9", "true", "no", "[a, a]", "[]", "{}", "10000", "1.5", "500m", "4G"),
+    *("x", "s3://bucket/x", "90s", "auto", "never", "MODE", "2026-01-01", "0x10", "'1'", "[1, b]", "3.10", ".5"),
+)  # fmt: skip
+
+
+def exchanged(chance: random.Random) -> str:
+    """A case with up to two other values."""
+    files = sorted(test_cases.FOLDER.glob("*.txt"))
+    text = chance.choice([case for file in files for case in test_cases.cases(file)]).text
+    places = list(re.finditer(r"(?<=: )[^\s,{}\[\]#][^,{}\[\]#\n]*", text))
+    for place in sorted(chance.sample(places, min(2, len(places))), key=lambda found: -found.start()):
+        text = text[: place.start()] + chance.choice(VALUES) + text[place.end() :]
+    return text
+
+
+def by_grammar(chance: random.Random) -> str:
+    return document(chance).decode()
+
+
+@pytest.mark.parametrize("written", [exchanged, by_grammar])
+def test_whatever_is_read_fits(load, written):
+    """Most such files are refused, and the rest must fit."""
+    chance = random.Random(0)  # noqa: S311  # not a secret
     read = 0
-    for _ in range(test_fuzz.ROUNDS):
-        text = chance.choice(test_fuzz.TEXTS)
-        places = list(re.finditer(r"(?<=: )[^\s,{}\[\]#][^,{}\[\]#\n]*", text))
-        for place in sorted(chance.sample(places, min(2, len(places))), key=lambda found: -found.start()):
-            text = text[: place.start()] + chance.choice(values) + text[place.end() :]
+    for _ in range(ROUNDS):
+        text = written(chance)
         try:
             load(text)
         except Refused:
             continue
         read += 1
         assert problems(text) == [], text
-    assert read > test_fuzz.ROUNDS / 40
+    assert read > ROUNDS / 40
