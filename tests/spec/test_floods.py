@@ -99,7 +99,7 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
     "circles of data sets": (
         lambda: "name: x\ndataSets:\n"
         + "".join(
-            f"- {{name: d{i}, path: d, task: {{name: u{i}, {PIP}, dataSets: [d{(i + 1) % 6_000}, d0, d1]}}}}\n"
+            f"- {{name: d{i}, path: d{i}, task: {{name: u{i}, {PIP}, dataSets: [d{(i + 1) % 6_000}, d0, d1]}}}}\n"
             for i in range(6_000)
         ),
         {"AME-E115", "AME-E127"},
@@ -118,8 +118,16 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         lambda: TASKS
         + "".join(f"- {{name: t{i}, dataSets: [d{i}], pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
         + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
-        + entries(8_000, "- {name: d#, path: d, task: {taskRef: t8000}}\n"),
+        + entries(8_000, "- {name: d#, path: d#, task: {taskRef: t8000}}\n"),
         set(),
+    ),
+    "a pipeline in many pipelines": (
+        lambda: TASKS
+        + f"- {{name: a, {PIP}}}\n- {{name: b, {PIP}}}\n"
+        + f"- {{name: p, pipeline: [{entries(5_000, f'{{name: s#, {PIP}}},')}]}}\n"
+        + entries(5_000, "- {name: p#, dataSets: [d], pipeline: [{taskRef: p}, {taskRef: b}]}\n")
+        + "dataSets: [{name: d, path: d}, {name: e, path: d}]\n",
+        {"AME-E107"},
     ),
     "tasks like each other": (
         lambda: TASKS
