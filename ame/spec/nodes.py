@@ -7,7 +7,6 @@ file writes one.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 
 from ame.diagnosis import Diagnosis, Refused, Where
+from ame.spec.file_text import decoded, read_bytes
 from ame.spec.yaml_errors import explain
 
 try:
@@ -28,20 +28,12 @@ except ImportError:  # PyYAML was built without libyaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_null", "read_document"]
+__all__ = ["compose_document", "is_null", "read_document"]
 
-LARGEST_FILE = 8 * 2**20
 DEEPEST = 64
 # What aliases may unfold to: three times what a file of the largest size without them holds.
 MOST_NODES = 1_000_000
 
-_BYTE_ORDER_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NULL_TAG = "tag:yaml.org,2002:null"
 
@@ -57,8 +49,16 @@ def read_document(path: Path, shown_as: str) -> yaml.MappingNode:
         Refused: AME-E104 unreadable, AME-E105 broken YAML, AME-E106 not one mapping, AME-E107
             aliases that never end or unfold to too much.
     """
+    return compose_document(decoded(read_bytes(path, shown_as), shown_as), shown_as)
+
+
+def compose_document(text: str, shown_as: str) -> yaml.MappingNode:
+    """The mapping that a text is.
+
+    Raises:
+        Refused: AME-E105, AME-E106 and AME-E107 as `read_document`.
+    """
     where = Where(shown_as)
-    text = _read_text(path, where)
     try:
         root = _compose(text)
     except _TooDeepError as error:
@@ -105,56 +105,6 @@ def is_null(node: yaml.Node) -> bool:
     if not isinstance(node, yaml.ScalarNode):
         return False
     return node.tag == _NULL_TAG or (not node.tag and not node.style and node.value in _NULLS)
-
-
-def _read_text(path: Path, where: Where) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise Refused(
-            Diagnosis(code="AME-E104", where=where, what="the file cannot be read.", why=f"{reason}.")
-        ) from None
-    if len(raw) > LARGEST_FILE:
-        raise Refused(
-            Diagnosis(
-                code="AME-E104",
-                where=where,
-                what="the file is too large.",
-                why=f"An AME file has at most {LARGEST_FILE // 2**20} MiB.",
-                fix="Keep data beside it and name it under `dataSets`.",
-            )
-        )
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if raw.startswith(mark):
-            raise Refused(_not_utf8(where, f"It begins with the byte order mark of {encoding}."))
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", "replace")) + 1
-        place = Where(where.file, line, column)
-        raise Refused(_not_utf8(place, f"The byte 0x{raw[error.start]:02x} is not UTF-8.")) from None
-    if odd := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, odd.start()) + 1
-        column = odd.start() - text.rfind("\n", 0, odd.start())
-        raise Refused(
-            Diagnosis(
-                code="AME-E104",
-                where=Where(where.file, line, column),
-                what="the file holds a character that no YAML file may hold.",
-                why=f"It is U+{ord(odd[0]):04X}; is this a binary file?",
-            )
-        )
-    return text
-
-
-def _not_utf8(where: Where, why: str) -> Diagnosis:
-    return Diagnosis(
-        code="AME-E104", where=where, what="the file is not UTF-8 text.", why=why, fix="Save it as UTF-8."
-    )
 
 
 class _TooDeepError(yaml.YAMLError):

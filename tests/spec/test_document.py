@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ame.diagnosis import Refused
-from ame.spec import load_project, nodes
+from ame.spec import file_text, load_project, nodes
 
 
 @pytest.fixture(params=["libyaml", "python"])
@@ -38,7 +38,7 @@ def parser(request, monkeypatch):
             "holds a character that no YAML file may hold. It is U+001B; is this a binary file?",
         ),
         (
-            b"#" * (nodes.LARGEST_FILE + 1),
+            b"#" * (file_text.LARGEST_FILE + 1),
             "",
             "is too large. An AME file has at most 8 MiB. Keep data beside it and name it under `dataSets`.",
         ),
