@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,13 +18,16 @@ from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home, cache_folder
+from ame.sources import load_project
+from ame.spec import Others
 from ame.store import SnapshotStore, open_store
+from flows._neighbours import neighbours_key, those_in
 from flows._work import Work, open_work
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-__all__ = ["SNAPSHOT", "begin", "load_block", "project_key", "source_key", "store_of"]
+__all__ = ["SNAPSHOT", "begin", "load_block", "other_deployed", "project_key", "source_key", "store_of"]
 
 _B = TypeVar("_B", bound="Block")
 
@@ -61,14 +65,50 @@ async def begin(project: str, env: dict[str, str] | None, source: str | None) ->
     if not project.startswith(SNAPSHOT):
         return open_work(project, env, source)
     _refuse_endless()
-    base = Path(os.environ.get("AME_HOME") or cache_folder() / "deployed")
+    base = _base()
     await _use_mlflow_server()
     store = await store_of(_named("AME_ARTIFACT_STORE"), cache=base / "cache")
-    folder = base / "projects" / name / digest
-    await asyncio.to_thread(_restore, store, project_key(name, digest), folder)
+    folder, others = await asyncio.to_thread(_brought, store, name, digest)
     home = Home(base / name)
     home.prepare()
-    return open_work(str(folder), env, source or digest, origin=project, home=home, store=store)
+    return open_work(
+        str(folder),
+        env,
+        source or digest,
+        origin=project,
+        home=home,
+        store=store,
+        others=others,
+    )
+
+
+def other_deployed(work: Work, origin: str) -> Work:
+    """The work of another project as it was deployed, here, for what is to be known of its data sets.
+
+    Args:
+        origin: `snapshot:NAME/DIGEST`.
+
+    Raises:
+        Refused: AME-E713, when the snapshot is missing, AME-E1xx for its file.
+    """
+    name, _, digest = origin.removeprefix(SNAPSHOT).partition("/")
+    folder, others = _brought(work.store, name, digest)
+    project = load_project(folder, others)
+    return replace(work, project=project, origin=origin, env={}, source=digest)
+
+
+def _base() -> Path:
+    return Path(os.environ.get("AME_HOME") or cache_folder() / "deployed")
+
+
+def _brought(store: SnapshotStore, name: str, digest: str) -> tuple[Path, Others]:
+    """The folder with a deployed project's files, and where those are that it refers to."""
+    folder = _base() / "projects" / name / digest
+    _restore(store, project_key(name, digest), folder)
+    neighbours = _base() / "neighbours" / name / digest
+    if store.holds(neighbours_key(name, digest)):
+        _restore(store, neighbours_key(name, digest), neighbours)
+    return folder, those_in(neighbours)
 
 
 async def store_of(reference: str, *, cache: Path) -> SnapshotStore:

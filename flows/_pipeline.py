@@ -19,6 +19,7 @@ from ame.runtime import (
     TaskInputs,
     keep_artifacts,
     keep_data_sets,
+    refuse_in_the_way,
     refuse_missing,
     refusing_file_errors,
 )
@@ -53,13 +54,15 @@ async def run_pipeline(
 
     Raises:
         Refused: AME-E211, when a step fails, AME-E212, when steps that ran at once left different files,
-            AME-E213, when all took longer than the timeout; AME-E205, AME-E206, AME-E208, AME-E210 and
-            AME-E84x, as a task's command does.
+            AME-E213, when all took longer than the timeout; AME-E205, AME-E206, AME-E208, AME-E210,
+            AME-E214 and AME-E84x, as a task's command does.
     """
     data_sets = {}
-    for needed in (work.project.data_sets[needed] for needed in task.data_sets):
-        key = inputs.data_set_keys.get(needed.name)
+    for each in task.data_sets:
+        key = inputs.data_set_keys.get(each)
+        _, needed = work.project.data_set(each)
         if key:
+            refuse_in_the_way(work.project, each)
             data_sets[needed.path] = key
         else:
             refuse_missing(work.project, needed)

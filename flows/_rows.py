@@ -146,5 +146,6 @@ async def _place(
     if data_set is None:
         return work.project.folder / str(path), str(path)
     key = (await produced(work, [data_set])).get(data_set)
-    declared = work.project.folder / work.project.data_sets[data_set].path
-    return work.store.path(key) if key else declared, data_set
+    if key:
+        return work.store.path(key), data_set
+    return work.project.folder / work.project.data_sets[data_set].path, data_set

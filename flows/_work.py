@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from ame.diagnosis import Diagnosis, Refused, did_you_mean
 from ame.local import Home, home_of
 from ame.registry import ModelJournal, Registry
 from ame.runtime import project_digest
-from ame.spec import Model, Project, load_project
+from ame.sources import load_project
+from ame.spec import Model, Others, Project
 from ame.store import SnapshotStore
 
-__all__ = ["Work", "open_work", "with_values"]
+__all__ = ["Work", "in_home_of", "open_work", "with_values"]
+
+_HOME: ContextVar[Home | None] = ContextVar("the home of the project for which others work", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,19 @@ class Work:
         return f"ame:{self.project.name}.{model}:{version}"
 
 
+@contextmanager
+def in_home_of(work: Work) -> Iterator[None]:
+    """Let the runs of other projects that the block starts in this process keep their state with this work.
+
+    What one project needs of another is made once for it, and nothing is written into the other's folder.
+    """
+    before = _HOME.set(work.home)
+    try:
+        yield
+    finally:
+        _HOME.reset(before)
+
+
 def open_work(
     project: str,
     env: Mapping[str, str] | None = None,
@@ -86,6 +104,7 @@ def open_work(
     origin: str | None = None,
     home: Home | None = None,
     store: SnapshotStore | None = None,
+    others: Others | None = None,
 ) -> Work:
     """Load the project in the folder `project`; the registry is the server that MLFLOW_TRACKING_URI names.
 
@@ -94,6 +113,7 @@ def open_work(
         source: the digest of the project's files; taken now when it is not given.
         origin: what the flows call the project; the folder when it is not given.
         home, store: the folder's own when they are not given.
+        others: where the projects are that it refers to; found by this process when it is not given.
 
     Raises:
         Refused: AME-E1xx for the file, AME-E602 when no server is named, AME-E710 for a variable that no
@@ -108,8 +128,8 @@ def open_work(
                 fix="Start the work with `ame run`, or set it where the flows run.",
             )
         )
-    loaded = load_project(Path(project))
-    home = home or home_of(loaded.folder, loaded.name)
+    loaded = load_project(Path(project), others)
+    home = home or _HOME.get() or home_of(loaded.folder, loaded.name)
     given = dict(env or {})
     return Work(
         project=with_values(loaded, given),

@@ -12,8 +12,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from ame.diagnosis import Diagnosis, Refused
-from ame.runtime import TaskInputs, data_set_keys, execute_task
+from ame.runtime import TaskInputs, borrowed_for, data_set_keys, execute_task
 from ame.spec import DataSet, Task
+from flows._borrowed import borrow
 from flows._deployed import begin
 from flows._dispatch import run_step
 from flows._outcome import completed, diagnosed, refusing, settled
@@ -21,7 +22,7 @@ from flows._output import to_run_log
 from flows._pipeline import run_pipeline
 from flows._secrets import secrets_of
 from flows._threads import stoppable
-from flows._work import Work
+from flows._work import Work, in_home_of
 
 __all__ = ["produce_data_set", "produced"]
 
@@ -40,8 +41,8 @@ async def produce_data_set(
     """
     work = await begin(project, env, source)
     maker = work.project.tasks[str(work.project.data_sets[data_set].task)]
-    keys = await produced(work, maker.data_sets)
     made = _made_by(work, maker)
+    keys = await produced(work, maker.data_sets, and_keys_of=[each.name for each in made])
     if all(work.store.holds(keys[each.name]) for each in made):
         # Two runs needed it at once, and another one was first.
         return completed("Completed", f"data set '{data_set}' is there")
@@ -73,26 +74,40 @@ def _made_by(work: Work, maker: Task) -> tuple[DataSet, ...]:
     return tuple(made for made in work.project.data_sets.values() if made.task == maker.name)
 
 
-async def produced(work: Work, needed: Iterable[str]) -> dict[str, str]:
+async def produced(work: Work, needed: Iterable[str], and_keys_of: Iterable[str] = ()) -> dict[str, str]:
     """See that data sets are in the store, making those that are not.
 
+    Args:
+        needed: names, as tasks have them; another project makes its own from its own files.
+        and_keys_of: further data sets, of which only the keys are wanted.
+
     Returns:
-        The store key of every data set that a task makes, by name.
+        The store key of every data set that a task makes or that is another project's, by name; what neither
+        these nor what they are made with need of other projects may be missing.
 
     Raises:
-        Refused: AME-E207, when one cannot be made.
+        Refused: AME-E207, when one cannot be made, AME-E725, when another project is not deployed.
     """
-    keys = data_set_keys(work.project, work.source)
+    needed = list(needed)
+    borrowed = {
+        name: await borrow(work, name) for name in sorted(borrowed_for(work.project, [*needed, *and_keys_of]))
+    }
+    keys = {name: each.key for name, each in borrowed.items()}
+    keys |= data_set_keys(work.project, work.source, keys)
     for name in needed:
-        if name in keys and not work.store.holds(keys[name]):
-            made = await run_step(produce_data_set, work, name, data_set=name)
-            if not work.store.holds(keys[name]):
-                raise Refused(
-                    Diagnosis(
-                        code="AME-E207",
-                        where=work.project.data_sets[name].where,
-                        what=f"data set '{name}' could not be made.",
-                        why=made.message,
-                    )
+        if name not in keys or work.store.holds(keys[name]):
+            continue
+        of = borrowed.get(name)
+        maker, own_name = (of.work, of.name) if of is not None else (work, name)
+        with in_home_of(work):
+            made = await run_step(produce_data_set, maker, own_name, data_set=own_name)
+        if not work.store.holds(keys[name]):
+            raise Refused(
+                Diagnosis(
+                    code="AME-E207",
+                    where=maker.project.data_sets[own_name].where,
+                    what=f"data set '{name}' could not be made.",
+                    why=made.message,
                 )
+            )
     return keys

@@ -10,15 +10,18 @@ import click
 
 from ame.diagnosis import Diagnosis, Refused
 from ame.local import cache_folder
-from ame.runtime import project_digest, project_files, refusing_file_errors
-from ame.spec import load_project
+from ame.runtime import project_files, refusing_file_errors
+from ame.sources import load_project
 from flows._deployed import SNAPSHOT, project_key, store_of
+from flows._neighbours import deployed_digest, keep_neighbours
 
 __all__ = ["snapshot_project"]
 
 
 def snapshot_project(project: str, artifact_store: str) -> dict[str, str]:
     """Keep a project's files in the artifact store, so that its runs have them as they were at deploy.
+
+    What it needs of the projects that it refers to is kept with it.
 
     Within one `prefect deploy` a project is kept once, and all its deployments name the same files.
 
@@ -44,7 +47,7 @@ def snapshot_project(project: str, artifact_store: str) -> dict[str, str]:
 @functools.cache
 def _kept(project: str, artifact_store: str) -> dict[str, str]:
     loaded = load_project(Path(project))
-    digest = project_digest(loaded)
+    digest = deployed_digest(loaded)
     key = project_key(loaded.name, digest)
     store = asyncio.run(store_of(artifact_store, cache=cache_folder() / "store"))
     place = Path(str(store))
@@ -58,6 +61,7 @@ def _kept(project: str, artifact_store: str) -> dict[str, str]:
             )
         )
     with refusing_file_errors(f"the files of project '{loaded.name}' cannot be kept."):
+        keep_neighbours(store, loaded, digest)
         if not store.holds(key):
             store.save_files(key, loaded.folder, project_files(loaded))
     return {"project": f"{SNAPSHOT}{loaded.name}/{digest}", "version": digest[:12]}

@@ -96,7 +96,7 @@ def decide_by_hand(
         Refused: also when the registry fails; what was written down before that is carried out by whoever
             comes next.
     """
-    from ame.spec import load_project
+    from ame.cli._project import load_project
 
     project = load_project(folder)
     refuse_other_models(project, model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import click
 
 from ame.diagnosis import Diagnosis
 
-__all__ = ["PROJECT", "as_json", "columns", "number", "print_json", "say", "tell", "warn"]
+__all__ = ["PROJECT", "PROJECT_PATH", "as_json", "columns", "number", "print_json", "say", "tell", "warn"]
 
-PROJECT = click.option(
+_FOLDER = click.option(
     "--project",
     "-p",
     "folder",
@@ -22,6 +22,31 @@ PROJECT = click.option(
     default=".",
     help="The folder of the ame.yml, or the file itself.  [default: this folder]",
 )
+
+
+def _look_there(_context: click.Context, _option: click.Parameter, folders: tuple[Path, ...]) -> None:
+    from ame.sources import add_project_paths
+
+    if folders:
+        add_project_paths(folders)
+
+
+PROJECT_PATH = click.option(
+    "--project-path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    expose_value=False,
+    callback=_look_there,
+    help="Where other projects are that the ame.yml refers to: a project, or a folder of projects. May be "
+    "given several times; AME_PROJECT_PATH names more.",
+)
+
+
+def PROJECT(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # stands among the options
+    """The options that say which project a verb is about, and where those are that it refers to."""
+    return _FOLDER(PROJECT_PATH(command))
+
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
 

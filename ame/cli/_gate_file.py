@@ -54,8 +54,8 @@ def gate_of_file(file: Path, model: str) -> ABTest:
 
 
 def _of_project(file: Path, model: str) -> ABTest:
+    from ame.cli._project import load_project
     from ame.cli._reading import refuse_other_models
-    from ame.spec import load_project
 
     project = load_project(file)
     refuse_other_models(project, model)

@@ -136,11 +136,11 @@ def _test_versions(
 ) -> None:
     from ame.cli._by_hand import number_of
     from ame.cli._journal import explained, registry_of
+    from ame.cli._project import load_project
     from ame.cli._recorded import no_test, stored
     from ame.cli._report_file import as_page, report_to
     from ame.cli._test_text import print_test
     from ame.diagnosis import Refused
-    from ame.spec import load_project
 
     project = load_project(folder)
     registry, home = registry_of(project)

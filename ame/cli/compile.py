@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ame.cli._console import say, warn
+from ame.cli._console import PROJECT_PATH, say, warn
 from ame.diagnosis import Diagnosis, Refused, Where
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _LINES_AROUND = 3
     show_default=True,
     help="The file to write, or - for standard output.",
 )
+@PROJECT_PATH
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is missing or stale.")
 def command(paths: tuple[Path, ...], target: Target, output: Path, check: bool) -> None:
     """Turn the ame.yml of each PROJECT (a folder or a file) into one prefect.yaml.
@@ -79,7 +80,8 @@ def command(paths: tuple[Path, ...], target: Target, output: Path, check: bool) 
 
 def _loaded(paths: Sequence[Path]) -> list[Project]:
     """Each project once, or all that is wrong with any of them."""
-    from ame.spec import find_project_file, load_project
+    from ame.cli._project import load_project
+    from ame.spec import find_project_file
 
     projects: dict[Path, Project] = {}
     problems: list[Diagnosis] = []

@@ -42,8 +42,8 @@ def command(model: str | None, dry_run: bool, new_journal: bool, folder: Path, j
     Exits with 1 when something wrong is left.
     """
     from ame.cli._by_hand import registry_to_write
+    from ame.cli._project import load_project
     from ame.cli._reading import refuse_other_models
-    from ame.spec import load_project
 
     if new_journal and model is None:
         raise click.UsageError("--new-journal needs a MODEL.")

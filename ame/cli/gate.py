@@ -80,10 +80,10 @@ def _of_version(model: str, version: str, *, folder: Path, asked: dict[str, Any]
     from ame.cli._by_hand import number_of
     from ame.cli._journal import explained, registry_of
     from ame.cli._outcomes import recorded_test
+    from ame.cli._project import load_project
     from ame.cli._recorded import no_test, stored
     from ame.cli._test_text import progress_on_stderr
     from ame.diagnosis import Refused
-    from ame.spec import load_project
 
     project = load_project(folder)
     registry, home = registry_of(project)

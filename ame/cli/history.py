@@ -23,7 +23,7 @@ def command(model: str, folder: Path, json_wanted: bool) -> None:
     A long reason is cut; `ame why` and --json tell it whole.
     """
     from ame.cli._journal import journal_to_read, moved, named, one_line, outline
-    from ame.spec import load_project
+    from ame.cli._project import load_project
 
     project = load_project(folder)
     _, journal = journal_to_read(project, model)

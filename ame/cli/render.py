@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ame.cli._console import as_json, print_json, warn
+from ame.cli._console import PROJECT_PATH, as_json, print_json, warn
 from ame.diagnosis import Diagnosis, Refused, Where, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["command"]
 @click.command("render", short_help="Print the Kubernetes Jobs of a project.")
 @click.argument("path", metavar="PROJECT", type=click.Path(path_type=Path))
 @click.argument("name", metavar="[NAME]", required=False)
+@PROJECT_PATH
 @as_json
 def command(path: Path, name: str | None, json_wanted: bool) -> None:
     """Print the Jobs that a worker would create for the deployments of PROJECT (a folder or a file).
@@ -30,9 +31,9 @@ def command(path: Path, name: str | None, json_wanted: bool) -> None:
     """
     import yaml
 
+    from ame.cli._project import load_project
     from ame.compile import compile_projects
     from ame.pools import render
-    from ame.spec import load_project
 
     class Dumper(yaml.SafeDumper):
         """Writes what is said twice twice, as kubectl shows it."""

@@ -47,9 +47,9 @@ def command(model: str, version: str, gate_file: Path | None, folder: Path, json
     from ame.cli._gate_file import gate_of_file
     from ame.cli._journal import explained, registry_of
     from ame.cli._outcomes import recorded_test
+    from ame.cli._project import load_project
     from ame.cli._recorded import no_test, stored
     from ame.diagnosis import Refused
-    from ame.spec import load_project
 
     project = load_project(folder)
     other = gate_of_file(gate_file, model) if gate_file else None

@@ -43,8 +43,8 @@ def command(name: str | None, folder: Path, pairs: tuple[str, ...], refresh: boo
     Without a name, all models are run. The state stays in .ame/ beside the ame.yml.
     """
     from ame.cli._outcomes import print_reports
+    from ame.cli._project import load_project
     from ame.cli._session import session
-    from ame.spec import load_project
     from flows._work import with_values
 
     env = _variables(pairs)

@@ -23,8 +23,8 @@ __all__ = ["command"]
 @as_json
 def command(folder: Path, json_wanted: bool) -> None:
     """Show where each model of the project stands."""
+    from ame.cli._project import load_project
     from ame.cli._reading import registry_to_read
-    from ame.spec import load_project
 
     project = load_project(folder)
     registry, home = registry_to_read(project)

@@ -19,8 +19,8 @@ __all__ = ["command"]
 @click.option("--browser/--no-browser", default=True, help="Open the pages.  [default: browser]")
 def command(path: Path | None, folder: Path, browser: bool) -> None:
     """Serve both UIs on the project's state until Ctrl-C."""
+    from ame.cli._project import load_project
     from ame.local import home_of, serving
-    from ame.spec import load_project
 
     project = load_project(path or folder)
     with serving(home_of(project.folder, project.name), progress=say) as servers:

@@ -18,7 +18,7 @@ __all__ = ["command"]
 @as_json
 def command(path: str | None, folder: Path, json_wanted: bool) -> None:
     """Read the ame.yml of a folder (or a file) and report every problem with its place."""
-    from ame.spec import load_project
+    from ame.cli._project import load_project
     from ame.spec.problems import printable
 
     if path == "":

@@ -30,8 +30,8 @@ def command(model: str, text: str, folder: Path, json_wanted: bool) -> None:
     beginning, 00:00; a time without a zone is UTC.
     """
     from ame.cli._journal import journal_to_read, outline
+    from ame.cli._project import load_project
     from ame.registry.journal import champions
-    from ame.spec import load_project
 
     project = load_project(folder)
     moment, zone_given = _moment(text)

@@ -29,7 +29,7 @@ def command(model: str, version: str, folder: Path, json_wanted: bool) -> None:
     from ame.cli._by_hand import number_of
     from ame.cli._journal import explained, outline, registry_of
     from ame.cli._outcomes import metric_lines, recorded_test, report_path, version_outcome
-    from ame.spec import load_project
+    from ame.cli._project import load_project
 
     project = load_project(folder)
     registry, home = registry_of(project)

@@ -43,7 +43,7 @@ def facts_of_task(task: Task, schedule: Schedule | None = None) -> list[str]:
         groups = (" and ".join(group) for group in task.pipeline)
         facts = [f"- steps: {', then '.join(groups)}"]
     else:
-        facts = [f"- command: {_code(task.executor.command)}"]
+        facts = [f"- command: {_code(task.executor.command_line)}"]
     if schedule is not None:
         facts.append(f"- schedule: {_code(schedule.cron)}, {schedule.timezone}")
     resources = said_of_resources(task.resources)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ame.compile.deployment import CPU_POOL, GPU_POOL, SPARK_POOL
+from ame.compile.projects import also_at
 from ame.diagnosis import Diagnosis, Where
 from ame.quantity import parse_quantity
 from ame.spec import AbTestSection, KubernetesSection, Model, Project, Resources, Task
@@ -131,11 +132,12 @@ def contradictions(task: Task) -> Iterator[Diagnosis]:
     label = _product_label(task.resources)
     selected = task.kubernetes.node_selector.get(label, product)
     if selected != product:
+        found = task.resources.places["gpuProduct"]
         yield Diagnosis(
             code="AME-E806",
-            where=task.resources.places["gpuProduct"],
+            where=found,
             what=f"task '{task.name}' wants the GPU '{product}', and a node with '{label}: {selected}'.",
-            why="`gpuProduct` and `nodeSelector` select by the same label.",
+            why="`gpuProduct` and `nodeSelector` select by the same label." + also_at(task, found),
             fix="Keep one of them.",
         )
 
@@ -175,14 +177,15 @@ def misplaced_gpu(model: Model) -> Iterator[Diagnosis]:
 
 
 def _with_makers(project: Project, task: Task) -> list[Task]:
-    found = {task.name: task}
-    todo = [task]
+    found = {(project.name, task.name): task}
+    todo = [(project, task)]
     while todo:
-        for name in todo.pop().data_sets:
-            maker = project.data_sets[name].task
-            if maker is not None and maker not in found:
-                found[maker] = project.tasks[maker]
-                todo.append(project.tasks[maker])
+        user, needing = todo.pop()
+        for owner, data_set in map(user.data_set, needing.data_sets):
+            maker = data_set.task
+            if maker is not None and (owner.name, maker) not in found:
+                found[owner.name, maker] = owner.tasks[maker]
+                todo.append((owner, owner.tasks[maker]))
     return list(found.values())
 
 

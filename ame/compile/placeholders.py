@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from ame.compile.projects import also_at
 from ame.diagnosis import Diagnosis
 from ame.spec import Task
 
@@ -50,11 +51,13 @@ def smuggled(task: Task) -> Iterator[Diagnosis]:
             continue
         for text in placeholders(getattr(section, field.name)):
             key = _in_file(field.name)
+            found = section.places.get(key, task.where)
             yield Diagnosis(
                 code="AME-E804",
-                where=section.places.get(key, task.where),
+                where=found,
                 what=f"'{key}' of task '{task.name}' holds '{text}', which Prefect would replace.",
-                why="A placeholder is resolved when it is deployed and kept in plain text.",
+                why="A placeholder is resolved when it is deployed and kept in plain text."
+                + also_at(task, found),
                 fix="Write the value itself; a secret is named in `envFrom`.",
             )
             break

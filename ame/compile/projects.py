@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ame.diagnosis import Diagnosis, Where
-from ame.spec import Project
+from ame.spec import Project, Task
 
-__all__ = ["compared", "place"]
+__all__ = ["also_at", "compared", "place"]
 
 _FOUND_IN_A_FOLDER = ("ame.yml", "ame.yaml")
 
@@ -45,6 +45,13 @@ def place(project: Project) -> Where:
     places = [model.where for model in project.models.values()]
     places += [task.where for task in project.tasks.values()]
     return Where(places[0].file if places else str(project.file))
+
+
+def also_at(task: Task, found: Where) -> str:
+    """Where a task is, in a sentence, when it takes a value from a template in another project's file."""
+    if found.file == task.where.file:
+        return ""
+    return f" Task '{task.name}' at {task.where} takes it from there."
 
 
 def _found_again(project: Project) -> Iterator[Diagnosis]:

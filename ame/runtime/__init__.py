@@ -2,10 +2,10 @@
 
 from ame.runtime.carried import Carried, CarriedFolder, CarriedSnapshot
 from ame.runtime.command import Ended, run_command
-from ame.runtime.data_sets import data_set_keys
+from ame.runtime.data_sets import borrowed_for, data_set_keys
 from ame.runtime.environments import Environment, environment_from_lines
 from ame.runtime.handing import Handed
-from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
+from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_in_the_way, refuse_missing
 from ame.runtime.task import TaskInputs, execute_task
 from ame.runtime.variables import inherited_variables, own_matplotlib_folder
 from ame.runtime.vault import read_vault
@@ -20,6 +20,7 @@ __all__ = [
     "Environment",
     "Handed",
     "TaskInputs",
+    "borrowed_for",
     "data_set_keys",
     "environment_from_lines",
     "execute_task",
@@ -30,6 +31,7 @@ __all__ = [
     "project_digest",
     "project_files",
     "read_vault",
+    "refuse_in_the_way",
     "refuse_missing",
     "refusing_file_errors",
     "run_command",

@@ -13,7 +13,7 @@ from ame.runtime.locked import pipenv_environment, poetry_environment, uv_enviro
 from ame.runtime.mlproject import folder_of_mlflow, mlflow_environment
 from ame.spec import Task
 
-__all__ = ["command_of", "environment_of", "variables_of"]
+__all__ = ["environment_of", "variables_of"]
 
 _FROM_FILES = {
     "mlflow": mlflow_environment,
@@ -21,11 +21,6 @@ _FROM_FILES = {
     "poetry": poetry_environment,
     "uv": uv_environment,
 }
-
-
-def command_of(task: Task) -> str:
-    """What is run in the workspace's root."""
-    return task.executor.command or ("mlflow run ." if task.executor.kind == "mlflow" else "")
 
 
 def environment_of(

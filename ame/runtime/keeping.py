@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +11,15 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.spec import DataSet, Project, Task
 from ame.store import Kept, SnapshotStore
 
-__all__ = ["CHANGED", "Artifact", "Keep", "keep_artifacts", "keep_data_sets", "refuse_missing"]
+__all__ = [
+    "CHANGED",
+    "Artifact",
+    "Keep",
+    "keep_artifacts",
+    "keep_data_sets",
+    "refuse_in_the_way",
+    "refuse_missing",
+]
 
 #: What all files together are called that a task has made or changed.
 CHANGED = "files made or changed"
@@ -43,6 +52,22 @@ def refuse_missing(project: Project, data_set: DataSet) -> None:
                 where=data_set.where,
                 what=f"data set '{data_set.name}' is not there: {data_set.path} does not exist.",
                 fix="Put the files there, or name the task that makes them.",
+            )
+        )
+
+
+def refuse_in_the_way(project: Project, name: str) -> None:
+    """Refuse, with AME-E214, when the project has files of its own where another's data set is to stand."""
+    owner, data_set = project.data_set(name)
+    if owner is not project and os.path.lexists(project.folder / data_set.path):
+        raise Refused(
+            Diagnosis(
+                code="AME-E214",
+                where=data_set.where,
+                what=f"data set '{name}' would stand where project '{project.name}' has files of its own: "
+                f"{data_set.path}.",
+                why=f"They are in {project.folder}.",
+                fix="Move them away, or give the data set another path.",
             )
         )
 

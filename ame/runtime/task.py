@@ -11,9 +11,9 @@ from ame.diagnosis import Diagnosis, Refused
 from ame.local import Home
 from ame.runtime.changed import changed_files, state_of
 from ame.runtime.command import Ended, run_command
-from ame.runtime.executors import command_of, environment_of, variables_of
+from ame.runtime.executors import environment_of, variables_of
 from ame.runtime.handing import Handed, place_of_step
-from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_missing
+from ame.runtime.keeping import Artifact, keep_artifacts, keep_data_sets, refuse_in_the_way, refuse_missing
 from ame.runtime.variables import task_variables
 from ame.runtime.workspace import refusing_file_errors, workspace
 from ame.secrets import Masker, masking_refusals, secret_values
@@ -74,7 +74,8 @@ def execute_task(
         Refused: AME-E201 when the command fails, AME-E202 on its timeout, AME-E203, AME-E204 and AME-E220
             to AME-E222 when it gets no environment, AME-E205 and AME-E206 when a data set is missing before
             or after it, AME-E208 when files cannot be read or written, AME-E210 when an artifact is missing,
-            AME-E84x when the store cannot be used.
+            AME-E214 when the project has files where another project's data set is to stand, AME-E84x when
+            the store cannot be used.
     """
     store = store or SnapshotStore(home.store)
     secrets = inputs.secrets
@@ -96,10 +97,12 @@ def execute_task(
     ):
         for needed in task.data_sets:
             key = inputs.data_set_keys.get(needed)
+            _, data_set = project.data_set(needed)
             if key:
-                store.restore(key, place / project.data_sets[needed].path)
+                refuse_in_the_way(project, needed)
+                store.restore(key, place / data_set.path)
             else:
-                refuse_missing(project, project.data_sets[needed])
+                refuse_missing(project, data_set)
         environment = environment_of(task, place, on_line=on_masked_line, stop=stop)
         before = state_of(place) if task.save_changed else {}
         variables = task_variables(
@@ -111,9 +114,9 @@ def execute_task(
             extra=inputs.extra,
         )
         variables |= variables_of(task, environment, variables.get("PATH", ""))
-        on_masked_line(f"$ {command_of(task)}")
+        on_masked_line(f"$ {task.executor.command_line}")
         ended = run_command(
-            command_of(task),
+            task.executor.command_line,
             folder=place,
             env=variables,
             on_line=on_line,
@@ -143,8 +146,8 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
         return Diagnosis(
             code="AME-E202",
             where=task.where,
-            what=f"task '{task.name}' was ended: `{command_of(task)}` ran longer than its timeout of "
-            f"{task.timeout:g} s.",
+            what=f"task '{task.name}' was ended: `{task.executor.command_line}` ran longer than its timeout "
+            f"of {task.timeout:g} s.",
             why=why,
         )
     hint = ""
@@ -154,6 +157,6 @@ def _failure(task: Task, ended: Ended) -> Diagnosis:
     return Diagnosis(
         code="AME-E201",
         where=task.where,
-        what=f"task '{task.name}' failed: `{command_of(task)}` ended {how}.",
+        what=f"task '{task.name}' failed: `{task.executor.command_line}` ended {how}.",
         why=why + hint,
     )

@@ -23,7 +23,9 @@ def read_vault(secret: Secret, task: str) -> str:
     """The value of a secret in a key-value store, of version 2 or else of version 1.
 
     Args:
-        secret: with the store's mount as its `vault`, and the path in it as its `key`.
+        secret: with the store's mount as its `vault` and the path in it as its `key`; or, as AME had it, with
+            any name of a vault and a path of Vault's API that begins with the mount, such as
+            internal/data/database/config, whose values are called data.NAME.
         task: for diagnoses.
 
     Raises:
@@ -36,7 +38,7 @@ def read_vault(secret: Secret, task: str) -> str:
             _missing(
                 secret,
                 task,
-                f"Vault is found by VAULT_ADDR and VAULT_TOKEN; {' and '.join(missing)} is not set here.",
+                f"Vault is found by VAULT_ADDR and VAULT_TOKEN. Not set here: {', '.join(missing)}.",
             )
         )
     path, mount = secret.key.strip("/"), str(secret.vault).strip("/")
@@ -50,6 +52,10 @@ def read_vault(secret: Secret, task: str) -> str:
                 found = _content(older, "data")
                 if older.is_success or answer.status_code == httpx.codes.NOT_FOUND:
                     answer = older
+            if found is None and "/" in path:
+                whole = client.get(f"/v1/{quote(path)}")
+                found = _content(whole, "data", "data") or _content(whole, "data")
+                answer = whole if whole.is_success else answer
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise Refused(_silent(secret, task, f"{type(error).__name__}: {error}.")) from None
     if answer.status_code == httpx.codes.NOT_FOUND:
@@ -87,6 +93,8 @@ def _value(secret: Secret, task: str, found: Mapping[str, Any]) -> str:
     name = secret.field
     if name is None and len(found) == 1:
         name = next(iter(found))
+    elif name is not None and name not in found:
+        name = name.removeprefix("data.")
     value = found.get(name) if name else None
     if isinstance(value, str):
         return value

@@ -1,8 +1,10 @@
 """The language of the AME file: `load_project` reads an ame.yml and says everything that is wrong with it."""
 
+from ame.spec.elsewhere import Fetched, GitSource, NotFetchedError, Others
 from ame.spec.load import find_project_file, load_project
 from ame.spec.project import (
     AbTestSection,
+    Borrowed,
     DataSet,
     Deployment,
     Executor,
@@ -21,11 +23,16 @@ from ame.spec.project import (
 
 __all__ = [
     "AbTestSection",
+    "Borrowed",
     "DataSet",
     "Deployment",
     "Executor",
+    "Fetched",
+    "GitSource",
     "KubernetesSection",
     "Model",
+    "NotFetchedError",
+    "Others",
     "Project",
     "Promotion",
     "Resources",

@@ -17,13 +17,13 @@ from ame.spec.entries import Entry
 from ame.spec.executors import executor_form
 from ame.spec.kubernetes import kubernetes_of, merged_kubernetes
 from ame.spec.likes import with_likes
-from ame.spec.problems import Problems, listed, shown
+from ame.spec.problems import Problems, shown
 from ame.spec.project import Executor, Schedule, Secret, Task
-from ame.spec.reading import Reading, Reference, resolve
+from ame.spec.reading import Reading, Reference, Target, resolve
 from ame.spec.resources import Said, check_gpu, resources_of
 from ame.spec.secrets import refuse_shared_variables
 from ame.spec.steps import with_steps
-from ame.spec.unfolding import note_unfolded
+from ame.spec.templates import flat_template, with_template
 
 __all__ = ["TaskDraft", "finish_tasks"]
 
@@ -72,31 +72,15 @@ class TaskDraft:
 
 def finish_tasks(reading: Reading) -> dict[str, Task]:
     """Every task of the file with its templates merged in and its data sets checked, in file order."""
-    flat: dict[str, TaskDraft] = {}
     for template in reading.templates.values():
-        _flatten(reading, template, flat)
+        flat_template(Target(reading, template.name))
         _data_sets(reading, template)
     drafts = [*reading.tasks.values(), *reading.inline.values()]
     if reading.inline:
         drafts.sort(key=lambda draft: (draft.where.line or 0, draft.where.column or 0))
-    complete = {}
-    for draft in drafts:
-        complete[draft.name] = _complete(reading, draft, flat)
+    complete = {draft.name: with_template(reading, draft) for draft in drafts}
     complete = with_likes(reading, complete, merged)
     return {name: _finish(reading, draft) for name, draft in with_steps(reading, complete).items()}
-
-
-def _complete(reading: Reading, draft: TaskDraft, flat: Mapping[str, TaskDraft]) -> TaskDraft:
-    """A task with what its template says, which `flat` knows."""
-    if draft.template is None:
-        return draft
-    base = _base(reading, draft)
-    if base is None:
-        # Nobody knows whether the template would have given it a command.
-        return replace(draft, refused=True)
-    whole = merged(flat[base], draft)
-    note_unfolded(reading, whole, "templates")
-    return whole
 
 
 def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
@@ -125,62 +109,31 @@ def merged(base: TaskDraft, own: TaskDraft) -> TaskDraft:
     )
 
 
-def _flatten(reading: Reading, template: TaskDraft, flat: dict[str, TaskDraft]) -> None:
-    """Puts a template and those that it builds on, each with all of its bases, into `flat`."""
-    chain: dict[str, TaskDraft] = {}
-    current: TaskDraft | None = template
-    while current is not None and current.name not in flat:
-        chain[current.name] = current
-        base = _base(reading, current)
-        if base in chain:
-            names = list(chain)
-            _refuse_cycle(reading, current, [*names[names.index(base) :], base])
-            base = None
-        current = reading.templates[base] if base else None
-    below = flat[current.name] if current is not None else None
-    for draft in reversed(chain.values()):
-        if below is None:
-            below = draft
-        else:
-            below = merged(below, draft)
-            note_unfolded(reading, below, "templates")
-        flat[draft.name] = below
-
-
-def _base(reading: Reading, draft: TaskDraft) -> str | None:
-    if draft.template is None:
-        return None
-    return resolve(reading, draft.template, "template", draft.owner, reading.templates)
-
-
-def _refuse_cycle(reading: Reading, draft: TaskDraft, names: list[str]) -> None:
-    assert draft.template is not None  # noqa: S101  # a cycle is made of references
-    what = f"template {shown(draft.name)} builds on itself."
-    reading.problems.add("AME-E126", draft.template.node, what, why=f"{listed(names, ' -> ')}.")
-
-
 def _finish(reading: Reading, draft: TaskDraft) -> Task:
     problems = reading.problems
+    taken_by = _TakenBy(reading, draft)
     if draft.pipeline is not None:
         _refuse_what_is_the_steps(problems, draft)
     elif draft.command is None and draft.kind != "mlflow" and not draft.refused:
         what = f"{draft.owner} has no command."
         problems.add("AME-E113", draft.where, what, fix=executor_form(draft.kind))
     elif (draft.kind is None or draft.dated) and not draft.refused:
+        where = draft.command_where or draft.where
+        why = "" if draft.kind else "With a requirements.txt it is run as by `!pip`, else as by `!custom`."
         problems.add(
             "AME-W102",
-            draft.command_where or draft.where,
+            where,
             f"{draft.owner} gives its command in an older form.",
-            why="" if draft.kind else "With a requirements.txt it is run as by `!pip`, else as by `!custom`.",
+            why=f"{why} {taken_by(where)}".strip(),
             fix=executor_form(draft.kind),
         )
     if draft.timezone and not draft.cron:
         what = f"{draft.owner} has a time zone and no schedule."
         problems.add("AME-E129", draft.where, what, fix="Add `schedule`, or leave `timezone` out.")
     resources = resources_of(draft.resources)
-    check_gpu(problems, draft.owner, resources)
+    check_gpu(problems, draft.owner, resources, taken_by)
     secrets = draft.secrets or ()
-    refuse_shared_variables(problems, draft.owner, secrets, draft.env)
+    refuse_shared_variables(problems, draft.owner, secrets, draft.env, taken_by)
     return Task(
         name=draft.name,
         executor=Executor(
@@ -201,6 +154,23 @@ def _finish(reading: Reading, draft: TaskDraft) -> Task:
         kubernetes=kubernetes_of(draft.kubernetes),
         pipeline=draft.steps,
     )
+
+
+class _TakenBy:
+    """The second place of what a task does not say itself: its own, beside that in the template."""
+
+    def __init__(self, reading: Reading, draft: TaskDraft) -> None:
+        self._reading = reading
+        self._draft = draft
+
+    def __call__(self, where: Where) -> str:
+        draft = self._draft
+        own = self._reading.tasks.get(draft.name) or self._reading.inline.get(draft.name)
+        if own is not None:
+            places = [own.where, own.command_where, *(each.where for each in own.resources.values())]
+            if where in (*places, *(each.where for each in own.secrets or ())):
+                return ""
+        return f"{draft.owner[0].upper()}{draft.owner[1:]} at {draft.where} takes it from there."
 
 
 def _schedule(draft: TaskDraft) -> Schedule | None:

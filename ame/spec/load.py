@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 from ame.spec import words
+from ame.spec.borrowed import refuse_circles_over, refuse_one_place
 from ame.spec.circles import refuse_circles
 from ame.spec.collector import collector_paused
 from ame.spec.data_sets import read_data_sets
 from ame.spec.drafts import finish_tasks
+from ame.spec.elsewhere import Others, read_projects
 from ame.spec.models import read_models
+from ame.spec.neighbours import Neighbours, noted
 from ame.spec.nodes import read_document
+from ame.spec.peek import FILE_NAMES
 from ame.spec.pipelines import read_pipelines
 from ame.spec.problems import Problems, printable
-from ame.spec.project import Project
+from ame.spec.project import Borrowed, Project
 from ame.spec.reading import Reading
 from ame.spec.section import Section
 from ame.spec.tasks import read_tasks, read_templates
 
 __all__ = ["find_project_file", "load_project"]
 
-FILE_NAMES = ("ame.yml", "ame.yaml")
+_BESIDE = Others()
 
 
-def load_project(path: Path) -> Project:
-    """Reads and checks a whole AME file.
+def load_project(path: Path, others: Others = _BESIDE) -> Project:
+    """Reads and checks a whole AME file, with those of the other projects that it refers to.
 
     Args:
         path: the file, or the folder that holds it.
+        others: where other projects are, besides those that the file tells of and those beside its folder.
 
     Returns:
         The project with absolute paths and with what is worth saying in `warnings`, by position.
 
     Raises:
-        Refused: with every error of the file, by position.
+        Refused: with every error of the file, by position, and of the others that it needs.
     """
     file = find_project_file(path)
     with collector_paused():
-        return _load(file)
+        return _load(file, others)
 
 
 def find_project_file(path: Path) -> Path:
@@ -80,30 +86,65 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _load(file: Path) -> Project:
+def _load(file: Path, others: Others) -> Project:
+    neighbours = Neighbours(others, find_project_file, _begun)
+    first = neighbours.read(file, file.parent.parent)
+    referred: dict[Reading, dict[str, Project]] = {}
+    projects: dict[Reading, Project] = {}
+    for reading in neighbours.all():
+        referred[reading] = {}
+        projects[reading] = _finished(reading, referred[reading])
+    for reading, found in referred.items():
+        found |= {name: projects[other] for name, other in reading.others.items()}
+    if any(project.borrowed for project in projects.values()):
+        refuse_circles_over(first.problems, {each.name: each for each in projects.values()})
+    errors = list(first.problems.errors())
+    for other, (where, owner) in neighbours.needed.items():
+        note = f"It is needed at {where}, by {owner}."
+        errors += [noted(found, note) for found in other.problems.errors() if other is not first]
+    if errors:
+        raise Refused(*errors)
+    return projects[first]
+
+
+def _begun(file: Path, beside: Path | None, neighbours: Neighbours) -> Reading:
+    """What a file defines: all that others can refer to."""
     problems = Problems(_as_typed(file))
     root = read_document(file, problems)
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
-    reading = Reading(problems, project=section.text("name"))
-    enable_triggers = section.boolean("enableTriggers")
+    reading = Reading(problems, file, beside, section, neighbours, project=section.text("name"))
+    reading.projects = read_projects(section)
     read_templates(reading, section)
     read_tasks(reading, section)
     read_data_sets(reading, section)
-    models = read_models(reading, section)
+    return reading
+
+
+def _finished(reading: Reading, others: Mapping[str, Project]) -> Project:
+    """A project with all that its file refers to.
+
+    Args:
+        others: the projects that it refers to, which may stand there later.
+    """
+    models = read_models(reading, reading.section)
     read_pipelines(reading)
     tasks = finish_tasks(reading)
-    refuse_circles(problems, tasks, reading.data_sets)
-    problems.refuse_errors()
+    refuse_circles(reading.problems, tasks, reading.data_sets)
+    refuse_one_place(reading, tasks)
     return Project(
         name=reading.project or "",
-        folder=file.parent,
-        file=file,
+        folder=reading.file.parent,
+        file=reading.file,
         models=models,
         tasks=tasks,
         data_sets=reading.data_sets,
-        enable_triggers=enable_triggers,
-        warnings=problems.warnings(),
+        enable_triggers=reading.section.boolean("enableTriggers"),
+        borrowed={
+            name: Borrowed(str(found.reading.project), found.name) for name, found in reading.borrowed.items()
+        },
+        others=others,
+        warnings=reading.problems.warnings(),
     )
 
 

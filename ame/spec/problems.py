@@ -101,6 +101,11 @@ class Problems:
         end = Diagnosis(code="AME-E107", where=where, what=what, why=why, fix=fix)
         raise Refused(*self.errors(), end)
 
+    def adopt(self, diagnosis: Diagnosis) -> None:
+        """Add a problem of another file, which this one needs."""
+        if diagnosis.where is not None:
+            self._found.setdefault((diagnosis.code, diagnosis.where), diagnosis)
+
     def near(self, wrong: str, known: Collection[str]) -> str:
         """`did_you_mean`, as long as that takes no more than seconds in the whole file."""
         self._compared += len(known)
@@ -121,12 +126,13 @@ class Problems:
 
     def _sorted(self, *, warnings: bool) -> tuple[Diagnosis, ...]:
         chosen = (d for d in self._found.values() if d.is_warning is warnings)
-        return tuple(sorted(chosen, key=_position))
+        return tuple(sorted(chosen, key=self._position))
 
-
-def _position(diagnosis: Diagnosis) -> tuple[int, int, str]:
-    where = diagnosis.where
-    return (where.line or 0, where.column or 0, diagnosis.code) if where else (0, 0, diagnosis.code)
+    def _position(self, diagnosis: Diagnosis) -> tuple[str, int, int, str]:
+        """Those of this file come first."""
+        where = diagnosis.where or Where(self.file)
+        file = "" if where.file == self.file else where.file
+        return (file, where.line or 0, where.column or 0, diagnosis.code)
 
 
 def shown(text: str) -> str:

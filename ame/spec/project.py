@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ame.diagnosis import Diagnosis, Where
 from ame.gate.config import ABTest
@@ -18,6 +18,7 @@ from ame.spark.settings import SparkSettings
 
 __all__ = [
     "AbTestSection",
+    "Borrowed",
     "DataSet",
     "Deployment",
     "Executor",
@@ -52,6 +53,11 @@ class Executor:
     kind: Literal["pip", "custom", "poetry", "pipenv", "uv", "mlflow", "auto"]
     command: str
     python_version: str | None = None
+
+    @property
+    def command_line(self) -> str:
+        """What is run: the command, or what stands for it."""
+        return self.command or ("mlflow run ." if self.kind == "mlflow" else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +157,8 @@ class Task:
         executor: with an empty command for a pipeline.
         env: variables that the command sees.
         secrets: variables whose values come from a store of secrets.
-        data_sets: names of data sets of this project that stand in the workspace before the start.
+        data_sets: names of data sets that stand in the workspace before the start; `PROJECT.NAME` for one of
+            another project.
         retries: how often the command is run again, in a clean workspace, after it failed.
         timeout: seconds, or None; of a pipeline, from its first step's start to its last one's end.
         artifacts: files and folders in the workspace that are kept once the command has ended well.
@@ -219,7 +226,7 @@ class AbTestSection:
     """The `abTest` section: the holdout, how it is scored, and the gate's own configuration.
 
     Attributes:
-        data_set: name of a data set of this project; exactly one of it, `data_path`, `data_uri` and
+        data_set: name of a data set, as tasks name it; exactly one of it, `data_path`, `data_uri` and
             `data_table` is given.
         data_path: a path relative to the project folder.
         data_uri: s3://BUCKET/PREFIX, without a slash at its end.
@@ -325,6 +332,13 @@ class Model:
     deployment: Deployment | None = None
 
 
+class Borrowed(NamedTuple):
+    """A data set of another project, which that project's task makes from its own files."""
+
+    project: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A whole file.
@@ -333,6 +347,8 @@ class Project:
         folder: the folder that holds the file; the source of every task.
         models, tasks, data_sets: by name, in the file's order; `tasks` holds inline tasks too.
         enable_triggers: whether schedules are active once they are deployed.
+        borrowed: the data sets of other projects that are needed, by `PROJECT.NAME`, as tasks name them.
+        others: the projects that the file refers to, by name; they may refer to this one.
         warnings: what was read and is worth saying, for example a key of an older release.
     """
 
@@ -343,7 +359,28 @@ class Project:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
     enable_triggers: bool = True
+    borrowed: Mapping[str, Borrowed] = field(default_factory=dict)
+    others: Mapping[str, Project] = field(default_factory=dict, compare=False, repr=False)
     warnings: tuple[Diagnosis, ...] = ()
+
+    def data_set(self, name: str) -> tuple[Project, DataSet]:
+        """A data set as tasks name it, with the project that it is of."""
+        if name in self.borrowed:
+            of = self.borrowed[name]
+            return self.others[of.project], self.others[of.project].data_sets[of.name]
+        return self, self.data_sets[name]
+
+    @property
+    def needed(self) -> dict[str, Project]:
+        """The projects that this one refers to, directly or through others, by name."""
+        found: dict[str, Project] = {}
+        todo = [self]
+        while todo:
+            for name, other in todo.pop().others.items():
+                if name not in found and other is not self:
+                    found[name] = other
+                    todo.append(other)
+        return found
 
 
 def steps_of(task: Task, tasks: Mapping[str, Task]) -> list[Task]:

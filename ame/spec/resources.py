@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ame.diagnosis import Where
@@ -52,15 +52,26 @@ def resources_of(said: Mapping[str, Said]) -> Resources:
     )
 
 
-def check_gpu(problems: Problems, owner: str, resources: Resources) -> None:
-    """Reports a kind or a size of GPU where no GPU is asked for."""
+def _nowhere(_where: Where) -> str:
+    return ""
+
+
+def check_gpu(
+    problems: Problems, owner: str, resources: Resources, also: Callable[[Where], str] = _nowhere
+) -> None:
+    """Reports a kind or a size of GPU where no GPU is asked for.
+
+    Args:
+        also: gives the place where else to look, in a sentence.
+    """
     if resources.gpus:
         return
     for key, code, chosen in (("gpuProduct", "AME-E132", "kind"), ("vram", "AME-E129", "least memory")):
         if key in resources.places:
+            where = resources.places[key]
             what = f"'{key}' of {owner} chooses the {chosen} of a GPU, and none is asked for."
             fix = f"Add the GPU, such as `nvidia.com/gpu: 1`, or leave '{key}' out."
-            problems.add(code, resources.places[key], what, fix=fix)
+            problems.add(code, where, what, also(where), fix)
 
 
 _NOTHING = Resources()

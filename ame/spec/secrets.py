@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import yaml
 
+from ame.diagnosis import Where
 from ame.spec import words
 from ame.spec.entries import mapping_entries
 from ame.spec.problems import Problems, shown
@@ -34,13 +35,21 @@ def read_secrets(task: Section) -> tuple[Secret, ...]:
 
 
 def refuse_shared_variables(
-    problems: Problems, owner: str, secrets: tuple[Secret, ...], env: Mapping[str, str]
+    problems: Problems,
+    owner: str,
+    secrets: tuple[Secret, ...],
+    env: Mapping[str, str],
+    also: Callable[[Where], str],
 ) -> None:
-    """Reports each variable that is both a secret and in `env`."""
+    """Reports each variable that is both a secret and in `env`.
+
+    Args:
+        also: gives the place where else to look, in a sentence.
+    """
     for secret in secrets:
         if secret.inject_as in env:
             what = f"{owner} gives the variable {shown(secret.inject_as)} in 'env' and as a secret."
-            problems.add("AME-E115", secret.where, what, fix="Keep one of them.")
+            problems.add("AME-E115", secret.where, what, also(secret.where), "Keep one of them.")
 
 
 def _secret(task: Section, node: yaml.Node) -> Secret | None:

@@ -123,8 +123,8 @@ def test_all_problems_of_all_projects_are_told_at_once(project):
     refused = compiled("two", "one", "three", "four")
 
     assert str(refused.exception).splitlines() == [
-        "AME-E109 two/ame.yml:2:1 the project has the unknown key 'task'. Known keys: dataSets, enableTriggers, models, name, tasks, templates. Did you mean 'tasks'?",
-        "AME-E109 three/ame.yml:2:1 the project has the unknown key 'task'. Known keys: dataSets, enableTriggers, models, name, tasks, templates. Did you mean 'tasks'?",
+        "AME-E109 two/ame.yml:2:1 the project has the unknown key 'task'. Known keys: dataSets, enableTriggers, models, name, projects, tasks, templates. Did you mean 'tasks'?",
+        "AME-E109 three/ame.yml:2:1 the project has the unknown key 'task'. Known keys: dataSets, enableTriggers, models, name, projects, tasks, templates. Did you mean 'tasks'?",
         "AME-E101 four there is no such file or folder.",
     ]
 

@@ -39,7 +39,7 @@ def test_a_broken_file_is_a_diagnosis_and_exit_1_for_every_verb(tmp_path: Path) 
     file.write_text("name: small\ncolour: red\n")
     expected = (
         f"AME-E109 {file}:2:1 the project has the unknown key 'colour'. "
-        "Known keys: dataSets, enableTriggers, models, name, tasks, templates."
+        "Known keys: dataSets, enableTriggers, models, name, projects, tasks, templates."
     )
     for arguments in (["validate"], ["run"], ["run", "--json"], ["status"], ["why", "m", "1"], ["ui"]):
         ended = subprocess.run(

@@ -108,6 +108,10 @@ def test_the_memory_of_a_gpu_is_compared_with_the_label_of_the_node(vram, more_t
     }
 
 
+def test_the_memory_of_a_gpu_comes_from_the_file(variables):
+    assert variables("resources: {nvidia.com/gpu: 1, vram: 24Gi}")["affinity"] == of_vram("24Gi")
+
+
 def test_the_memory_of_a_gpu_stands_in_every_term_of_an_own_affinity():
     zone = {"key": "zone", "operator": "In", "values": ["a"]}
     name = {"key": "metadata.name", "operator": "In", "values": ["n"]}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from ame.spec import Executor
-from flows import _work
 from tests.flows.conftest import ORDINARY, Project
 
 AME_YML = """
@@ -18,7 +15,8 @@ AME_YML = """
         training: {task: {taskRef: train}}
         promotion: {strategy: never}
     tasks:
-      - {name: train, executor: !custom {command: "true"}}
+      - name: train
+        executor: !mlflow $command
 """
 MLPROJECT = """
     name: churn
@@ -30,19 +28,9 @@ MLPROJECT = """
 
 
 @pytest.mark.parametrize("command", ["", "mlflow run . -e main -P ending=ordinary"])
-def test_the_version_of_an_mlproject_is_found(
-    project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    made = project(ORDINARY, AME_YML)
+def test_the_version_of_an_mlproject_is_found(project: Callable[..., Project], command: str) -> None:
+    made = project(ORDINARY, AME_YML.replace("$command", f"{{command: {command}}}" if command else ""))
     made.write("MLproject", MLPROJECT)
-    load = _work.load_project
-
-    def with_mlflow(folder: object) -> object:
-        loaded = load(folder)  # type: ignore[arg-type]
-        train = replace(loaded.tasks["train"], executor=Executor(kind="mlflow", command=command))
-        return replace(loaded, tasks={"train": train})
-
-    monkeypatch.setattr(_work, "load_project", with_mlflow)
 
     (report,) = made.run()
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from prefect.blocks.system import Secret as SecretBlock
 
-from ame.diagnosis import Where
 from ame.registry import Registry
-from ame.spec import Secret
-from flows import _work
 from tests.conftest import Embedded, post
 from tests.flows.conftest import ORDINARY, Project
 
 Make = Callable[..., Project]
-WHERE = Where("ame.yml", 7, 9)
 FROM_BLOCK, FROM_VARIABLE = "value-of-the-block", "value-of-the-variable"
 AME_YML = """
     name: project-of-$model
@@ -29,10 +22,18 @@ AME_YML = """
         training: {task: {taskRef: train}}
         promotion: {strategy: never}
     tasks:
-      - {name: show, executor: !custom {command: 'echo "$BLOCK $VARIABLE"; env | grep -c AME_SECRET_; exit 3'}}
-      - {name: train, executor: !custom {command: '$python train.py && echo "$BLOCK" > $folder/seen'}}
-      - {name: steps, pipeline: [{name: one, executor: !custom {command: 'echo "$VARIABLE" > $folder/seen'}}]}
-      - {name: make, executor: !custom {command: 'echo "$BLOCK" > made'}}
+      - name: show
+        secrets: &both
+          - !ame {key: Of.the_tests/X, injectAs: BLOCK}
+          - !ame {key: other, injectAs: VARIABLE}
+        executor: !custom {command: 'echo "$BLOCK $VARIABLE"; env | grep -c AME_SECRET_; exit 3'}
+      - name: train
+        secrets: *both
+        executor: !custom {command: '$python train.py && echo "$BLOCK" > $folder/seen'}
+      - name: steps
+        secrets: *both
+        pipeline: [{name: one, executor: !custom {command: 'echo "$VARIABLE" > $folder/seen'}}]
+      - {name: make, secrets: *both, executor: !custom {command: 'echo "$BLOCK" > made'}}
       - {name: use, dataSets: [made], executor: !custom {command: 'cp made $folder/seen'}}
     dataSets: [{name: made, path: made, task: {taskRef: make}}]
 """
@@ -40,32 +41,13 @@ AME_YML = """
 
 @pytest.fixture
 async def made(project: Make, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project all of whose commands have the same two secrets."""
+    """A project whose commands have two secrets."""
     found = project(ORDINARY)
     found.write("ame.yml", AME_YML.replace("$folder", str(found.folder)))
     await SecretBlock(value=FROM_BLOCK).save("of-the-tests-x", overwrite=True)
     await SecretBlock(value="not this one").save("other", overwrite=True)
     monkeypatch.setenv("AME_SECRET_OTHER", FROM_VARIABLE)
-    give(
-        monkeypatch,
-        Secret(key="Of.the_tests/X", inject_as="BLOCK", where=WHERE),
-        Secret(key="other", inject_as="VARIABLE", where=WHERE),
-    )
     return found
-
-
-def give(monkeypatch: pytest.MonkeyPatch, *secrets: Secret) -> None:
-    load = _work.load_project
-
-    def loaded(folder: Path) -> Any:
-        found = load(folder)
-        tasks = {
-            name: task if task.pipeline else replace(task, secrets=secrets)
-            for name, task in found.tasks.items()
-        }
-        return replace(found, tasks=tasks)
-
-    monkeypatch.setattr(_work, "load_project", loaded)
 
 
 def kept_by(embedded: Embedded, project: Project) -> str:
@@ -107,19 +89,16 @@ async def test_those_that_are_missing_are_told_before_the_start(
 ) -> None:
     for name in ("VAULT_ADDR", "VAULT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    give(
-        monkeypatch,
-        Secret(key="no_where", inject_as="A", where=WHERE),
-        Secret(key="path", inject_as="B", where=WHERE, vault="kv"),
-    )
+    file = made.folder / "ame.yml"
+    text = file.read_text().replace("key: other", "key: no_where")
+    file.write_text(text.replace("!ame {key: Of.the_tests/X", "!vault {vault: kv, key: path"))
     (report,) = await asyncio.to_thread(made.run, "use")
     first = (
-        "AME-E225 ame.yml:7:9 secret 'no_where' of task 'make' is not there. Prefect has no block "
+        f"AME-E225 {file}:11:9 secret 'no_where' of task 'make' is not there. Prefect has no block "
         "'secret/no-where', and AME_SECRET_NO_WHERE is not set here. Save a block of the type Secret as "
         "'no-where', or set the variable where the task runs."
     )
     assert first in report["message"]
-    assert (
-        "AME-E225 ame.yml:7:9 secret 'path' of task 'make' is not there, in vault 'kv'." in report["message"]
-    )
+    second = f"AME-E225 {file}:10:9 secret 'path' of task 'make' is not there, in vault 'kv'."
+    assert second in report["message"]
     assert not (made.folder / "seen").exists()

@@ -153,8 +153,8 @@ def test_what_is_no_yaml_is_refused(folder: Path) -> None:
 
 
 def test_the_command_finds_mlflow_first(folder: Path) -> None:
-    assert executors.command_of(TASK) == "mlflow run ."
-    assert executors.command_of(replace(TASK, executor=replace(TASK.executor, command="make"))) == "make"
+    assert TASK.executor.command_line == "mlflow run ."
+    assert replace(TASK.executor, command="make").command_line == "make"
     variables = executors.variables_of(TASK, Environment(folder / "e"), "/bin")
     assert variables == {
         "VIRTUAL_ENV": str(folder / "e"),

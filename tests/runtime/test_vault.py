@@ -57,7 +57,7 @@ def test_without_its_settings_it_is_missing(
     monkeypatch.delenv(name)
     assert refusal() == (
         "AME-E225 ame.yml:7:9 secret 'team/blob' of task 'train' is not there, in vault 'kv'. Vault is found by "
-        f"VAULT_ADDR and VAULT_TOKEN; {name} is not set here. Set VAULT_ADDR and VAULT_TOKEN where the task runs, "
+        f"VAULT_ADDR and VAULT_TOKEN. Not set here: {name}. Set VAULT_ADDR and VAULT_TOKEN where the task runs, "
         "and write the secret to that vault."
     )
 
@@ -122,3 +122,10 @@ def test_the_value_that_is_meant_must_be_clear(server: StandInVault, field: str 
     assert refusal(replace(SECRET, field=field)) == (
         f"AME-E227 ame.yml:7:9 secret 'team/blob' of task 'train', in vault 'kv', {told}"
     )
+
+
+@pytest.mark.parametrize("field", ["data.password", "password"])
+def test_a_whole_path_as_older_files_have_it(server: StandInVault, field: str) -> None:
+    server.secrets["/v1/internal/data/database/config"] = TWO
+    secret = replace(SECRET, vault="company", key="internal/data/database/config", field=field)
+    assert read_vault(secret, "train") == "open-sesame"

@@ -48,8 +48,10 @@ class Ended(NamedTuple):
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Loads an ame.yml with this text, from the folder that it lies in."""
-    monkeypatch.chdir(tmp_path)
+    """Loads an ame.yml with this text, from the folder that it lies in, which has nothing beside it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
 
     def load_text(text: str | bytes) -> Project:
         Path("ame.yml").write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -376,7 +376,7 @@ def test_a_file_outside_of_the_working_directory_is_named_by_its_absolute_path(t
         load_project(Path("../there"))
 
     assert str(refused.value) == (
-        f"AME-E109 {file}:2:1 the project has the unknown key 'nmae'. Known keys: dataSets, enableTriggers, models, name, "
+        f"AME-E109 {file}:2:1 the project has the unknown key 'nmae'. Known keys: dataSets, enableTriggers, models, name, projects, "
         "tasks, templates. Did you mean 'name'?"
     )
 

@@ -99,7 +99,7 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
     "circles of data sets": (
         lambda: "name: x\ndataSets:\n"
         + "".join(
-            f"- {{name: d{i}, path: d, task: {{name: u{i}, {PIP}, dataSets: [d{(i + 1) % 6_000}, d0, d1]}}}}\n"
+            f"- {{name: d{i}, path: d{i}, task: {{name: u{i}, {PIP}, dataSets: [d{(i + 1) % 6_000}, d0, d1]}}}}\n"
             for i in range(6_000)
         ),
         {"AME-E115", "AME-E127"},
@@ -118,8 +118,15 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         lambda: TASKS
         + "".join(f"- {{name: t{i}, dataSets: [d{i}], pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
         + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
-        + entries(8_000, "- {name: d#, path: d, task: {taskRef: t8000}}\n"),
+        + entries(8_000, "- {name: d#, path: d#, task: {taskRef: t8000}}\n"),
         set(),
+    ),
+    "pipelines of pipelines, and data sets in one place": (
+        lambda: TASKS
+        + "".join(f"- {{name: t{i}, pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
+        + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
+        + entries(1_000, "- {name: d#, path: d}\n"),
+        {"AME-E107"},
     ),
     "tasks like each other": (
         lambda: TASKS

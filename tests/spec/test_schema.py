@@ -43,6 +43,7 @@ ELSEWHERE = {
     "AME-E131",
     "AME-E132",  # a kind of GPU without a GPU
     "AME-E135",  # secrets
+    "AME-E141",  # projects that are nowhere
 }
 # Cases that are refused for something else which the schema does not say, each with the reason.
 UNSEEN = {

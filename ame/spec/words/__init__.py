@@ -7,6 +7,7 @@ tables of docs/ame-file.md come from it.
 from ame.spec.words.abtest import AB_TEST, AB_TEST_DATA, AB_TEST_TRAINING, MARGIN, SCORING
 from ame.spec.words.kubernetes import AFFINITY, ENV_FROM, ENV_FROM_REFERENCE, KUBERNETES, TOLERATION
 from ame.spec.words.models import DEPLOYMENT, MODEL, PROMOTION, THRESHOLD, TRAINING, VALIDATION
+from ame.spec.words.others import PROJECT_SOURCE
 from ame.spec.words.project import PROJECT
 from ame.spec.words.secrets import SECRET, SECRETS, VAULT_SECRET
 from ame.spec.words.spark import EXECUTOR_RESOURCES, SPARK
@@ -46,6 +47,7 @@ __all__ = [
     "MODEL",
     "NAMED",
     "PROJECT",
+    "PROJECT_SOURCE",
     "PROMOTION",
     "RECURRING",
     "REFERENCE",

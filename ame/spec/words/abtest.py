@@ -16,7 +16,7 @@ _SPLIT = "For logged traffic, of which each row was answered by one model, use `
 _ENGINES = Choice(("auto", "local", "spark"))
 _METRIC = Choice(tuple(dict.fromkeys(name for names in METRICS_OF.values() for name in names)))
 
-_DATA_SET = Key(TARGET, "A data set of this project, made by its task if need be.")
+_DATA_SET = Key(TARGET, "A data set, made by its task if need be; `PROJECT.NAME` for one of another project.")
 _PATH = Key(ROWS_PATH, "A file or folder, relative to the project's folder and inside it.")
 _URI = Key(
     URI,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ame.spec.grammar import Flag, Key, ListOf, MapOf, OneOf, Shape
 from ame.spec.words.models import MODEL
+from ame.spec.words.others import PROJECT_SOURCE
 from ame.spec.words.tasks import DATA_SET, RECURRING, SOURCE, TASK
 from ame.spec.words.values import NAME
 
@@ -25,6 +26,11 @@ PROJECT = Shape(
         ),
         "dataSets": Key(ListOf(DATA_SET), "Files that tasks and comparisons read."),
         "enableTriggers": Key(Flag(), "Whether schedules are active once they are deployed.", default=True),
+        "projects": Key(
+            MapOf(PROJECT_SOURCE, NAME),
+            "Where other projects are that this file refers to, by their names.",
+            otherwise="they are looked for",
+        ),
     },
     older={
         "projectid": "name",

@@ -56,7 +56,7 @@ NAMED = Shape(
     "A name, with its project.",
     {
         "name": Key(TEXT, "What is meant.", required=True),
-        "project": Key(TEXT, "The project that it belongs to, which is this one.", otherwise="this project"),
+        "project": Key(TEXT, "The project that it belongs to.", otherwise="this project"),
     },
 )
 #: What refers to something by its name: `gpu`, `PROJECT.gpu` or {name, project}.
@@ -179,7 +179,8 @@ _TASK_KEYS = {
     "secrets": SECRETS_KEY,
     "dataSets": Key(
         OneOf((ListOf(_DATA_SET_USE),), older=(_DATA_SET_USE,)),
-        "Names of data sets that stand in the workspace before the start.",
+        "Names of data sets that stand in the workspace before the start; `PROJECT.NAME` for one of another "
+        "project.",
     ),
     "retries": Key(Whole(0, 100), "How often a command that failed is run again.", default=0),
     "timeout": Key(DURATION, "The longest that one attempt may take: `90s`, `30m`, `2h` or `1h30m`."),
