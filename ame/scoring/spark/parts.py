@@ -176,7 +176,12 @@ def new_file(folder: Place, name: str) -> Iterator[str]:
         yield file
         with failing("output", (OSError,)):
             if not folder.bucket:
-                os.replace(file, folder.below(name))  # noqa: PTH105 - pathlib's would need two paths more
+                try:
+                    os.replace(file, folder.below(name))  # noqa: PTH105 - pathlib's would need two paths more
+                except FileNotFoundError:
+                    # Who has scored the same meanwhile has tidied up, and left the same file.
+                    if not Path(folder.below(name)).exists():
+                        raise
             else:
                 with pa.OSFile(file) as written, folder.system().open_output_stream(folder.below(name)) as to:
                     to.upload(written)

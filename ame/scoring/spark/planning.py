@@ -19,7 +19,7 @@ from ame.scoring.spark.frame import packed
 from ame.scoring.spark.holdout import SparkHoldout
 from ame.scoring.spark.loading import TaskFailed
 from ame.scoring.spark.native import NativeModel, label_of, load_native, spark_flavor
-from ame.scoring.spark.refusals import cannot_score, other_classes
+from ame.scoring.spark.refusals import cannot_score, no_rows, other_classes
 from ame.scoring.spark.tasks import Plan
 from ame.scoring.versions import FetchedModel
 from ame.store import digest_of_folder
@@ -71,6 +71,8 @@ def with_models(
     )
     plan = replace(plan, models=answering)
     told = {} if len(natives) == len(models) else _ask(spark, holdout, plan)
+    if not told and len(natives) < len(models):  # a table without a row has no task that could tell
+        raise no_rows(holdout.name, holdout.where)
     if plan.task != "multiclass":
         return plan
     return _with_classes(plan, told, {name: model.title for name, model in models.items()})
