@@ -133,15 +133,21 @@ class _RenamedPiece:
 
 
 class Frame(Batches):
-    """A Spark DataFrame with the wanted columns.
+    """Columns of a Spark DataFrame.
 
     Attributes:
-        frame: the DataFrame.
+        frame: a DataFrame of these columns alone, called by their places: to Spark a point in a name is the
+            way to a field, and `late` and `LATE` are one column.
+        names: what they are called, in order.
     """
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: Any, columns: Sequence[str]) -> None:
         super().__init__(self._refuse, None)
-        self.frame = frame
+        self.names = list(columns)
+        found = frame.columns
+        self.frame = frame.toDF(*map(str, range(len(found)))).select(
+            [f"`{found.index(column)}`" for column in columns]
+        )
 
     @staticmethod
     def _refuse() -> Iterator[pa.RecordBatch]:
@@ -185,7 +191,7 @@ def open_batches(
         return _of_renamed(data, columns, csv_types or {}, coded)
     if is_frame(data):
         require(columns, data.columns)
-        return Frame(data.select([f"`{column.replace('`', '``')}`" for column in columns]))
+        return Frame(data, columns)
     return _of_arrow(data, columns)
 
 

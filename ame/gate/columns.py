@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ame.gate.keys import Hashes, hash64, is_plain
-from ame.gate.tally import MAX_SLICE_VALUES, Tally
+from ame.gate.tally import MAX_SLICE_VALUES, NO_ORDER, Tally
 
 __all__ = [
     "LARGEST",
@@ -222,7 +222,10 @@ def note_times(name: str, column: pa.Array, tally: Tally) -> None:
         found = [end for end in (*(tally.times or ()), ends["min"], ends["max"]) if end is not None]
         if found:
             tally.times = min(found), max(found)
-    except (TypeError, ValueError, OverflowError):
+    except TypeError:
+        tally.wrong_types[name] = NO_ORDER
+        return
+    except (ValueError, OverflowError):
         tally.wrong_types[name] = f"{kind} that cannot be put in order"
         return
     if text and not all(_is_iso(end) for end in found):

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from ame.gate.keys import Repeats, Sketch
 
-__all__ = ["MAX_SLICE_VALUES", "MODELS", "Tally"]
+__all__ = ["MAX_SLICE_VALUES", "MODELS", "NO_ORDER", "Tally"]
 
 #: The columns with what the two models answered.
 MODELS = ("champion", "challenger")
+
+#: What a column of times holds with a text, a number or a moment with a zone in some rows, and not in others.
+NO_ORDER = "values that cannot be put in order"
 
 #: More different values than this in a slice column are no slices.
 MAX_SLICE_VALUES = 100
@@ -150,8 +153,8 @@ class Tally:
         if every:
             try:
                 self.times = min(every), max(every)
-            except TypeError:  # a text, a number or a moment with a zone in one file, and not in another
-                self.wrong_types.setdefault(self.time_column, "values that cannot be put in order")
+            except TypeError:
+                self.wrong_types[self.time_column] = NO_ORDER
 
     def _places(self, name: str, values: Sequence[str]) -> NDArray[np.intp]:
         known = self.slice_values.setdefault(name, [])

@@ -114,6 +114,34 @@ def test_a_data_frame_in_any_order(spark: Any, tmp_path: Path) -> None:
         frame.unpersist()
 
 
+def test_names_of_columns_that_mean_something_else_to_spark(spark: Any, tmp_path: Path) -> None:
+    """A point is the way to a field, a backtick a quotation mark, and upper case is lower case."""
+    names = {"late": "was.late", "tail": "the `tail`", "row": "LATE", "unused": "late"}
+    table = scores(n=9000).rename_columns(names)
+    asked = config(entity="the `tail`", row="LATE")
+    frame = spark.createDataFrame(table.to_pandas().astype({"LATE": int})).repartition(3).persist()
+    try:
+        both_ways(replace(asked, label="was.late"), frame, here=frame.toArrow())
+    finally:
+        frame.unpersist()
+
+
+def test_a_data_frame_whose_files_are_gone_is_told_from_others(spark: Any, tmp_path: Path) -> None:
+    folder = written(scores(n=300), tmp_path / "scores")
+    frame = spark.read.parquet(str(folder))
+    for file in folder.iterdir():
+        file.unlink()
+
+    with pytest.raises(Refused) as refused:
+        run_ab_test(config(), frame, engine="spark")
+
+    text = str(refused.value)
+    assert text.startswith(
+        "AME-E523 The Spark job that reads the scores failed. [FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error "
+    )
+    assert f"{folder}/part-000.parquet" in text
+
+
 def spoiled(task: str, how: str) -> pa.Table:
     """Scores with something wrong in the later rows."""
     table = scores(task, 9000)
@@ -162,6 +190,25 @@ def test_what_is_wrong_with_rows_is_said_in_the_same_words(
     assert found.why == wanted.why
     assert found.checks == wanted.checks
     assert found.engine == "spark binned"
+
+
+def test_times_that_are_texts_in_some_files_are_told_in_the_same_words(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, table = tmp_path / "scores", scores(n=9000)
+    place = table.column_names.index("day")
+    for number, kind in enumerate((pa.date32(), pa.string(), pa.timestamp("us"))):
+        part = table.slice(3000 * number, 3000)
+        days = part["day"].cast(pa.date32()).cast(kind)
+        written(part.set_column(place, "day", days), folder / str(number))
+    for module in (local, engine):
+        kept = module.measure.__kwdefaults__
+        monkeypatch.setattr(module.measure, "__kwdefaults__", {**kept, "exact_rows": 0})
+
+    wanted, found = (run_ab_test(config(), folder, engine=name) for name in ("local", "spark"))
+
+    assert "'day' holds values that cannot be put in order" in wanted.why
+    assert found.checks == wanted.checks
 
 
 def test_the_whole_result_is_that_of_the_local_engine(

@@ -315,3 +315,48 @@ def test_a_table_of_the_catalog(
     assert str(refused.value).startswith(
         "AME-E401 ame.yml:9:7 the holdout 't' cannot be read from the table no.such.table. Spark says: "
     )
+
+
+def test_a_view_of_rows_that_spark_holds_itself(
+    rows: pd.DataFrame, spark: Any, models: Models, on_spark: OnSpark
+) -> None:
+    """It numbers them before it makes partitions; names with a backtick are told, too."""
+    frame = spark.createDataFrame(rows.astype({"age": int}).rename(columns={"kind": "the `kind`"}))
+    frame.createOrReplaceTempView("held")
+    pair = {"champion": models["logistic"], "challenger": models["native"]}
+    table = table_of(on_spark("held", pair, columns=("late", "the `kind`")))
+    assert table["the `kind`"].to_pylist() == rows["kind"].tolist()
+    assert np.corrcoef(table["champion"], table["challenger"])[0, 1] > 0.9
+
+
+def test_tables_and_texts_without_a_row_are_refused(
+    rows: pd.DataFrame, spark: Any, models: Models, on_spark: OnSpark, tmp_path: Path
+) -> None:
+    spark.createDataFrame(rows.astype({"age": int})).filter("age > 1000").createOrReplaceTempView("nobody")
+    rows[:0].to_csv(tmp_path / "nobody.csv", index=False)
+    kinds = {"champion": models["kinds"], "challenger": models["native kinds"]}
+    lates = {"champion": models["native"], "challenger": models["native"]}
+    for data, pair, task in (
+        ("nobody", kinds, "multiclass"),
+        ("nobody", lates, "binary"),
+        (tmp_path / "nobody.csv", {"champion": models["forest"], "challenger": models["labels"]}, "binary"),
+    ):
+        with pytest.raises(Refused) as refused:
+            on_spark(data, pair, task=task)
+        assert str(refused.value) == (
+            "AME-E401 ame.yml:9:7 the holdout 'h' has no rows. "
+            "Name a holdout with rows that both models can answer."
+        )
+
+
+def test_a_model_of_spark_ml_that_does_not_take_the_columns_is_named(
+    rows: pd.DataFrame, models: Models, on_spark: OnSpark, tmp_path: Path
+) -> None:
+    rows.astype({"age": str}).to_parquet(tmp_path / "h.parquet")
+    pair = {"champion": models["native line"], "challenger": models["line"]}
+    with pytest.raises(Refused) as refused:
+        on_spark(tmp_path / "h.parquet", pair, task="regression")
+    assert str(refused.value).startswith(
+        "AME-E543 version native line cannot score the holdout: its model failed on Spark. Its last lines:\n"
+        "    Data type string of column age is not supported."
+    )

@@ -15,7 +15,7 @@ from ame.places import place_of
 from ame.scoring import open_holdout, open_spark_holdout
 from ame.scoring.spark import holdout as holdouts
 from ame.scoring.spark.loading import TaskFailed
-from ame.scoring.spark.parts import new_file
+from ame.scoring.spark.parts import Part, file_of, finish, finished, new_file
 from ame.scoring.spark.rows import in_batches
 from ame.scoring.spark.types import for_spark
 
@@ -97,6 +97,22 @@ def test_a_half_written_file_never_gets_its_name(tmp_path: Path) -> None:
         with new_file(place, "part-00000.parquet") as file:
             Path(file).write_text(content)
     assert [path.read_text() for path in (tmp_path / "scores").iterdir()] == ["second attempt"]
+
+
+def test_scores_of_which_a_file_was_cut_are_not_complete(tmp_path: Path) -> None:
+    place = place_of(tmp_path)
+    for number in (0, 1):
+        (tmp_path / file_of(number)).write_text("all of it")
+    parts = [Part(number, file_of(number), 5, {"champion": "a"}) for number in (0, 1)]
+    finish(place, "key", parts, ())
+    found = finished(place, "key")
+    assert found is not None
+    assert (found.rows, list(found.parts)) == (10, parts)
+
+    (tmp_path / file_of(1)).write_text("a part")
+    assert finished(place, "key") is None
+    (tmp_path / "_SUCCESS.json").write_text("[]")
+    assert finished(place, "key") is None
 
 
 @pytest.mark.parametrize(

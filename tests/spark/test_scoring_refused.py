@@ -15,6 +15,8 @@ from ame.diagnosis import Refused, Where
 from ame.places import place_of
 from ame.scoring import FetchedModel, check_environments, open_spark_holdout, score_on_spark
 from ame.scoring.spark import engine
+from ame.scoring.spark.loading import TaskFailed
+from ame.scoring.spark.parts import new_file, tidy
 
 WHERE = Where("ame.yml", 9, 7)
 
@@ -32,6 +34,8 @@ def _load_pyfunc(path):
 GOOD = "return np.zeros(len(frame))"
 BAD = "raise KeyError('the model knows no place ' + frame['place'].iloc[0])"
 WIDE = "return np.zeros((len(frame), 3))"
+LONG = "raise KeyError('x' * 10_000_000)"
+STOPPED = "raise KeyboardInterrupt"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -104,6 +108,51 @@ def test_a_champion_that_fails_is_no_fault_of_the_challenger(spark: Any, made: M
         "    the model answers 2 rows with the shape (2, 3); two classes, or one number a row, can be compared. "
         "Try mlflow.pyfunc.load_model and its predict on the holdout, where the training runs."
     )
+
+
+def test_a_long_error_of_a_model_is_cut(spark: Any, made: Made, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"^AME-E404 version 7 .*") as refused:
+        scored(spark, tmp_path, made("6", GOOD), made("7", LONG))
+    assert "KeyError: 'xxx" in str(refused.value)
+    assert len(str(refused.value)) < 5000
+
+
+def test_an_error_of_python_that_no_model_may_raise_is_told_by_its_end(
+    spark: Any, made: Made, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused) as refused:
+        scored(spark, tmp_path, made("6", GOOD), made("7", STOPPED))
+    text = str(refused.value)
+    assert text.startswith("AME-E545 Spark has not finished the scores of the holdout. It says:\n")
+    assert "\n    KeyboardInterrupt" in text
+    assert "Traceback" not in text
+
+
+def test_scores_that_the_driver_cannot_keep_are_refused(spark: Any, made: Made, tmp_path: Path) -> None:
+    """The driver writes, too: what the folder is for, and that it is complete."""
+    (tmp_path / "scores").write_text("a file where the folder is to be")
+    with pytest.raises(Refused) as refused:
+        scored(spark, tmp_path, made("6", GOOD), made("7", GOOD))
+    text = str(refused.value)
+    assert text.startswith(f"AME-E544 the scores cannot be kept in {tmp_path}/scores/")
+    assert "Not a directory" in text
+    assert text.endswith("Give the driver the right to write there, or room, or another store.")
+
+
+def test_a_file_that_was_tidied_up_counts_only_if_its_scores_are_there(tmp_path: Path) -> None:
+    """Who scores the same at the same time and ends first leaves no half files, and all whole ones."""
+    name, folder = "part-00003.parquet", place_of(tmp_path)
+
+    def write() -> None:
+        with new_file(folder, name) as file:
+            Path(file).write_text("scores")
+            tidy(folder, everything=False)
+
+    with pytest.raises(TaskFailed):
+        write()
+    (tmp_path / name).write_text("the same scores")
+    write()
+    assert (tmp_path / name).read_text() == "the same scores"
 
 
 @pytest.mark.parametrize("handling", ["error", "skip"])

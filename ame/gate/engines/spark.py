@@ -77,7 +77,7 @@ def measure(
     with open_session(settings) as session, explained(), ExitStack() as stack:
         spark = data.frame.sparkSession if isinstance(data, Frame) else session
         ship_code(spark)
-        table = Persisted(data.frame, stack) if isinstance(data, Frame) else Files(spark, pieces, stack)
+        table = Persisted(data, stack) if isinstance(data, Frame) else Files(spark, pieces, stack)
         engine = _Engine(config, source, spark, table, stack, report)
         return engine.measure(exact_rows, pictures=pictures)
 

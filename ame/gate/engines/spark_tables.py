@@ -26,6 +26,8 @@ from ame.gate.pieces import PIECE_ROWS, CsvFile, Piece
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from ame.gate.batches import Frame
+
 __all__ = ["STATES", "Files", "Persisted", "Table", "Work", "explained", "merging"]
 
 #: What a task does: from the number of its part and the part's batches to one state.
@@ -91,9 +93,11 @@ class Files:
 class Persisted:
     """A DataFrame, its partitions being the parts."""
 
-    def __init__(self, frame: DataFrame, stack: ExitStack) -> None:
+    def __init__(self, data: Frame, stack: ExitStack) -> None:
         from pyspark import StorageLevel
 
+        frame = data.frame
+        self._names = data.names
         alone = frame.sparkSession.sparkContext.master.startswith("local")
         # With one copy only, a lost executor's part would be made again, maybe in another order.
         self._frame = frame.persist(StorageLevel.DISK_ONLY if alone else StorageLevel.DISK_ONLY_2)
@@ -102,14 +106,12 @@ class Persisted:
         self.parts = int(self._frame.rdd.getNumPartitions())
 
     def each(self, work: Work, *, narrow: bool = False) -> DataFrame:  # noqa: ARG002
-        return self._frame.mapInArrow(partial(_of_partition, work), STATES)
+        return self._frame.mapInArrow(partial(_of_partition, self._names, work), STATES)
 
     def first(self, rows: int) -> Iterator[pa.RecordBatch]:
         before = list(accumulate(self.sizes, initial=0))
         wanted = {part: rows - start for part, start in enumerate(before[:-1]) if start < rows}
-        states = self._frame.mapInArrow(
-            partial(_of_partition, partial(_first_rows, wanted)), STATES
-        ).collect()
+        states = self.each(partial(_first_rows, wanted)).collect()
         for _, state in sorted((row[0], row[1]) for row in states):
             yield from from_streams(unpack(state))
 
@@ -148,12 +150,14 @@ def _of_files(
             yield from _state(part, work, chain.from_iterable(piece.read() for piece in pieces))
 
 
-def _of_partition(work: Work, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _of_partition(
+    names: list[str], work: Work, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     from pyspark import TaskContext
 
     context = TaskContext.get()
     assert context is not None  # noqa: S101
-    yield from _state(context.partitionId(), work, batches)
+    yield from _state(context.partitionId(), work, (batch.rename_columns(names) for batch in batches))
 
 
 def merging(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -208,6 +212,8 @@ def _diagnoses(told: str) -> Iterator[Diagnosis]:
 def _reason(text: str) -> str:
     """The last line of a task's Python traceback, or else the first line of what Spark says."""
     raised = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b: .+$", text, re.MULTILINE)
-    said = [line for line in text.splitlines() if line.strip()]
+    # Before what the JVM has thrown py4j says which call it was.
+    thrown = re.sub(r"\AAn error occurred while calling .*\n: (?:\w+\.)*SparkException: ", "", text)
+    said = [line for line in thrown.splitlines() if line.strip()]
     lines: list[str] = raised or said or ["Nothing is known."]
     return lines[-1 if raised else 0].strip()[:500].rstrip(". ") + "."

@@ -25,6 +25,8 @@ from ame.scoring.spark.parts import PLACE, Part, Scores, begin, file_of, finish,
 from ame.scoring.spark.planning import digest_of_model, natives_of, with_models
 from ame.scoring.spark.refusals import (
     cannot_score,
+    no_rows,
+    not_kept,
     not_there,
     not_whole,
     not_written,
@@ -119,8 +121,9 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
     key = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()
     folder = place_of(f"{output.rstrip('/')}/{key[:16]}")
     if holdout.table is None and not holdout.pieces:
-        raise _no_rows(holdout)
-    scores = finished(folder, key)
+        raise no_rows(holdout.name, holdout.where)
+    with _keeping(folder):
+        scores = finished(folder, key)
     if scores is not None:
         on_line(f"the scores of {scores.rows:,} rows are in {folder.uri} already")
         return _told(folder, scores, models)
@@ -128,7 +131,8 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
     with _refusing(holdout, titles, folder), ExitStack() as stack:
         ship_code(spark)
         natives = natives_of(spark, models, task, stack)
-        there = _there(holdout, folder, key)
+        with _keeping(folder):
+            there = _there(holdout, folder, key)
         plan = Plan(
             models=tuple(Answering(name, None, tuple(features[name])) for name in models),
             pieces=holdout.pieces,
@@ -143,7 +147,8 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
         )
         plan = with_models(spark, holdout, plan, models, natives)
         plan = replace(plan, pieces=tuple(each for each in holdout.pieces if each.number not in there))
-        begin(folder, key, asked)
+        with _keeping(folder):
+            begin(folder, key, asked)
         if there:
             on_line(f"{len(there):,} of {len(holdout.pieces):,} files of scores are there already")
         written = []
@@ -151,12 +156,15 @@ def score_on_spark(  # noqa: PLR0913 - what is asked, each by its name
             frame = frame_of(spark, holdout, plan, natives)
             with tracked(spark, _WORDS, progress, 0.0, 1.0), blaming(spark, holdout, plan, natives):
                 written = frame.mapInArrow(plan.write, PLACE).collect()
-        parts = parts_in(folder, key)
+        with _keeping(folder):
+            parts = parts_in(folder, key)
     expected = {piece.number for piece in holdout.pieces} | {each["number"] for each in written}
     _check_files(folder, expected - {part.number for part in parts})
     _check_rows(holdout, parts, spark if natives else None)
-    tidy(folder, everything=False)
-    return _told(folder, finish(folder, key, parts, plan.classes), models)
+    with _keeping(folder):
+        tidy(folder, everything=False)
+        scores = finish(folder, key, parts, plan.classes)
+    return _told(folder, scores, models)
 
 
 def scores_in(folder: str) -> ScoredOnSpark | None:
@@ -214,6 +222,15 @@ def _refusing(holdout: SparkHoldout, titles: Mapping[str, str], folder: Place) -
         raise _refusal(told, holdout, titles, folder) from None
 
 
+@contextmanager
+def _keeping(folder: Place) -> Iterator[None]:
+    """Refuse a folder in which the driver itself cannot read or write."""
+    try:
+        yield
+    except OSError as error:
+        raise not_kept(folder.uri, str(error)) from error
+
+
 def _refusal(failed: TaskFailed, holdout: SparkHoldout, titles: Mapping[str, str], folder: Place) -> Refused:
     if failed.who in titles:
         return cannot_score(titles[failed.who], failed.lines, first=failed.who == next(iter(titles)))
@@ -226,7 +243,7 @@ def _check_rows(holdout: SparkHoldout, parts: Sequence[Part], spark: SparkSessio
     """Refuse scores of other rows than the holdout has, as far as that can be told."""
     rows = sum(part.rows for part in parts)
     if holdout.table is not None:
-        # Only what stands at a partition's end could be left out unseen.
+        # Only what stands at a partition's ends could be left out unseen.
         known = holdout.frame(spark).count() if spark is not None else rows
     else:
         known = holdout.rows if holdout.rows is not None else rows
@@ -240,14 +257,5 @@ def _check_rows(holdout: SparkHoldout, parts: Sequence[Part], spark: SparkSessio
                 fix="Leave the rows alone while a command runs; then run it again.",
             )
         )
-
-
-def _no_rows(holdout: SparkHoldout) -> Refused:
-    return Refused(
-        Diagnosis(
-            code="AME-E401",
-            where=holdout.where,
-            what=f"the holdout '{holdout.name}' has no rows.",
-            fix="Name a holdout with rows that both models can answer.",
-        )
-    )
+    if not rows:
+        raise no_rows(holdout.name, holdout.where)

@@ -36,7 +36,11 @@ def packed(plan: Plan) -> Column:
 def frame_of(
     spark: SparkSession, holdout: SparkHoldout, plan: Plan, natives: Mapping[str, NativeModel]
 ) -> DataFrame:
-    """One partition a piece: its number or, where a model of Spark ML takes part, its rows with answers."""
+    """One partition a piece: its number or, where a model of Spark ML takes part, its rows with answers.
+
+    Raises:
+        TaskFailed: when a model of Spark ML does not take these columns.
+    """
     from pyspark.sql import functions as of
     from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -65,7 +69,10 @@ def frame_of(
     for position, (name, model) in enumerate(natives.items()):
         last = position == len(natives) - 1
         column = next(each.column for each in plan.models if each.name == name)
-        frame = model.answers(frame, column, kept if last else [*kept, *needed])
+        try:
+            frame = model.answers(frame, column, kept if last else [*kept, *needed])
+        except spark_errors() as error:  # for example columns of a type that a stage does not take
+            raise TaskFailed(name, last_words(str(error))) from None
         kept = [*kept, column]
     return frame
 

@@ -207,12 +207,14 @@ def _arrow(frame: DataFrame) -> pa.Schema:
 def _digest_of_table(table: str, frame: DataFrame) -> str:
     from pyspark.sql import functions as of
 
+    from ame.scoring.spark.native import quoted
+
     # Numbers of expressions differ from session to session.
     plan = re.sub(r"#\d+L?", "", str(frame._jdf.queryExecution().analyzed().toString()))  # noqa: SLF001
     described: list[Any] = [table, frame.schema.json(), plan]
     files = sorted(frame.inputFiles())
     if not files:
-        row = of.xxhash64(*(of.col(f"`{column}`").cast("string") for column in frame.columns))
+        row = of.xxhash64(*(of.col(quoted(column)).cast("string") for column in frame.columns))
         total = frame.agg(of.count("*"), of.sum(row.cast("decimal(38,0)"))).first()
         files = [str(value) for value in total or ()]
     return _sha256([*described, files])

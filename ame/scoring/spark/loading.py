@@ -19,6 +19,7 @@ from ame.scoring import score
 __all__ = ["LoadedModel", "TaskFailed", "failing", "found_in", "loaded"]
 
 _FRAMES = 8
+_LONGEST = 500
 
 
 class TaskFailed(Exception):
@@ -55,11 +56,9 @@ def failing(who: str, kinds: tuple[type[BaseException], ...] = (Exception, Syste
         raise
     except kinds as error:
         # A model may exit, as score.py does with a sentence; a worker of Spark must not.
-        if isinstance(error, SystemExit):
-            lines = str(error).splitlines()
-        else:
-            lines = "".join(traceback.format_exception(error)).splitlines()
-        raise TaskFailed(who, lines[-_FRAMES:]) from None
+        lines = str(error).splitlines() if isinstance(error, SystemExit) else []
+        lines = lines or "".join(traceback.format_exception(error)).splitlines()
+        raise TaskFailed(who, [line[:_LONGEST] for line in lines[-_FRAMES:]]) from None
 
 
 class LoadedModel:

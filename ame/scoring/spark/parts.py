@@ -84,9 +84,11 @@ def finished(folder: Place, key: str | None = None) -> Scores | None:
     told = _told(folder, _SUCCESS)
     if told is None or (key is not None and told.get("key") != key):
         return None
-    parts = tuple(Part(**part) for part in told["files"])
-    there = {PurePosixPath(info.path).name for info in folder.files()}
-    if not all(part.file in there for part in parts):
+    sizes = {each["file"]: each.pop("bytes", None) for each in told["files"]}
+    parts = tuple(Part(**each) for each in told["files"])
+    there = _sizes(folder)
+    # A disk that was full, or somebody, may have cut a file since.
+    if any(name not in there or size not in (None, there[name]) for name, size in sizes.items()):
         return None
     return Scores(str(told["key"]), parts, tuple(told["classes"]))
 
@@ -127,8 +129,15 @@ def begin(folder: Place, key: str, described: Mapping[str, Any]) -> None:
 def finish(folder: Place, key: str, parts: Sequence[Part], classes: Sequence[Any]) -> Scores:
     """Say that the folder is complete; the last file that is written."""
     scores = Scores(key, tuple(parts), tuple(classes))
+    sizes = _sizes(folder)
     files = [
-        {"number": part.number, "file": part.file, "rows": part.rows, "digests": dict(part.digests)}
+        {
+            "number": part.number,
+            "file": part.file,
+            "bytes": sizes.get(part.file),
+            "rows": part.rows,
+            "digests": dict(part.digests),
+        }
         for part in parts
     ]
     digests = {model: scores.digest_of(model) for model in (parts[0].digests if parts else ())}
@@ -140,10 +149,15 @@ def finish(folder: Place, key: str, parts: Sequence[Part], classes: Sequence[Any
 def _told(folder: Place, name: str) -> dict[str, Any] | None:
     try:
         with folder.system().open_input_stream(folder.below(name)) as file:
-            told: dict[str, Any] = json.loads(file.readall())
+            told = json.loads(file.readall())
     except (FileNotFoundError, ValueError):
         return None
-    return told
+    return told if isinstance(told, dict) else None
+
+
+def _sizes(folder: Place) -> dict[str, int]:
+    """The files by name, in bytes."""
+    return {PurePosixPath(info.path).name: info.size for info in folder.files()}
 
 
 def _write(folder: Place, name: str, told: Mapping[str, Any]) -> None:
@@ -176,7 +190,12 @@ def new_file(folder: Place, name: str) -> Iterator[str]:
         yield file
         with failing("output", (OSError,)):
             if not folder.bucket:
-                os.replace(file, folder.below(name))  # noqa: PTH105 - pathlib's would need two paths more
+                try:
+                    os.replace(file, folder.below(name))  # noqa: PTH105 - pathlib's would need two paths more
+                except FileNotFoundError:
+                    # Who has scored the same meanwhile has tidied up, and left the same file.
+                    if not Path(folder.below(name)).exists():
+                        raise
             else:
                 with pa.OSFile(file) as written, folder.system().open_output_stream(folder.below(name)) as to:
                     to.upload(written)

@@ -21,7 +21,7 @@ from ame.scoring.spark.frame import packed
 from ame.scoring.spark.holdout import SparkHoldout
 from ame.scoring.spark.loading import TaskFailed
 from ame.scoring.spark.native import NativeModel, label_of, load_native, spark_flavor
-from ame.scoring.spark.refusals import cannot_score, other_classes
+from ame.scoring.spark.refusals import cannot_score, no_rows, other_classes
 from ame.scoring.spark.tasks import Plan
 from ame.scoring.versions import FetchedModel
 from ame.store import digest_of_folder
@@ -77,6 +77,8 @@ def with_models(
     )
     plan = replace(plan, models=answering)
     told = {} if len(natives) == len(models) else _ask(spark, holdout, plan)
+    if not told and len(natives) < len(models):  # a table without a row has no task that could tell
+        raise no_rows(holdout.name, holdout.where)
     if plan.task != "multiclass":
         return plan
     return _with_classes(plan, told, {name: model.title for name, model in models.items()})
@@ -141,6 +143,8 @@ def _seen_by_all(spark: SparkSession, model: FetchedModel, stack: ExitStack) -> 
     """
     if spark.sparkContext.master.startswith("local"):
         return model.folder
+    from py4j.protocol import Py4JError
+
     from ame.spark.executors import ask_executors
 
     name = _shipped(spark, model)
@@ -169,7 +173,8 @@ def _seen_by_all(spark: SparkSession, model: FetchedModel, stack: ExitStack) -> 
         yield str(folder)
 
     def clear() -> None:
-        with suppress(Refused):  # the session is at its end, and so are the executors
+        # When the session is at its end so are the executors.
+        with suppress(Refused, Py4JError, OSError, AttributeError):
             ask_executors(spark, remove)
         shutil.rmtree(folder, ignore_errors=True)
 

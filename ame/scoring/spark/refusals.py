@@ -13,6 +13,8 @@ __all__ = [
     "cannot_load",
     "cannot_score",
     "last_words",
+    "no_rows",
+    "not_kept",
     "not_there",
     "not_whole",
     "not_written",
@@ -61,6 +63,30 @@ def of_holdout(name: str, where: Where, lines: Sequence[str]) -> Refused:
             why=f"{lines[-1].rstrip('.') if lines else 'It says nothing'}.",
             fix="Executors read the files themselves: give an s3:// URI and the bucket's settings in their "
             "environment, or a folder that they all share. Leave the files alone while a command runs.",
+        )
+    )
+
+
+def no_rows(name: str, where: Where) -> Refused:
+    """A holdout without a row."""
+    return Refused(
+        Diagnosis(
+            code="AME-E401",
+            where=where,
+            what=f"the holdout '{name}' has no rows.",
+            fix="Name a holdout with rows that both models can answer.",
+        )
+    )
+
+
+def not_kept(folder: str, why: str) -> Refused:
+    """A folder for the scores in which the driver cannot write."""
+    return Refused(
+        Diagnosis(
+            code="AME-E544",
+            what=f"the scores cannot be kept in {folder}.",
+            why=f"{why.partition(chr(10))[0].rstrip('. ')}.",
+            fix="Give the driver the right to write there, or room, or another store.",
         )
     )
 
@@ -134,10 +160,14 @@ def unfinished(error: BaseException, kept: str) -> Refused:
 
 
 def last_words(text: str) -> list[str]:
-    """What Spark's error says, without the JVM's stacks: its first line and what it was caused by."""
+    """What Spark's error says, without stacks: its first line and what it was caused by.
+
+    Of an error of Python in a task that is the end of its traceback.
+    """
     told = found_in(text)
     if told is not None:
         return told.lines
+    text = re.sub(r"^ *Traceback \(most recent call last\):\n(?:[ \t]+.*\n)*", "", text, flags=re.MULTILINE)
     lines = [line.strip() for line in text.splitlines()]
     causes = [line for line in lines if line.startswith("Caused by:")]
     head = [

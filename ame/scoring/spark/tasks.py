@@ -137,7 +137,7 @@ class Plan:
         """Score a task's rows and write them; yields where they are (`PLACE`), one row a file."""
         if self.reading is None:
             number = _partition()
-            rows = rows_of_table(batches, self.schema, position_of(number))
+            rows = rows_of_table(batches, self.schema)
             first = next(rows, None)
             if first is not None:
                 yield self._write(number, itertools.chain([first], rows))
