@@ -12,6 +12,7 @@ from ame.spec.graphs import MOST_VALUES
 from ame.spec.problems import Problems, shown
 from ame.spec.project import DataSet, Project, Task, steps_of
 from ame.spec.reading import Reading
+from ame.spec.unfolding import note_needed
 
 __all__ = ["refuse_circles_over", "refuse_one_place"]
 

@@ -185,7 +185,7 @@ class Neighbours:
     def _declared(self, reading: Reading, name: str, declared: Declared) -> _Found:
         if declared.git is None:
             folder = Path(os.path.normpath(reading.file.parent / str(declared.path)))
-            if not folder.is_dir():
+            if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir() raises where a name is too long
                 what = f"'projects' says that {shown(name)} is in {declared.path}, where there is no folder."
                 self._refuse_declared(reading, declared, what)
             return _Found(folder, folder.parent)
@@ -193,7 +193,7 @@ class Neighbours:
         if declared.folder is None:
             return _Found(fetched.folder, None)
         folder = fetched.folder / declared.folder
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir() raises where a name is too long
             what = f"the repository of project {shown(name)} has no folder {declared.folder}."
             self._refuse_declared(reading, declared, what, f"This is {declared.git}.")
         return _Found(folder, folder.parent)
@@ -253,7 +253,7 @@ class Neighbours:
         for place in self._others.places:
             there = self._projects_in(place)
             known.update(dict.fromkeys(there))
-            said = listed(list(there)) or ("no project" if place.is_dir() else "no such folder")
+            said = listed(list(there)) or ("no project" if os.path.isdir(place) else "no such folder")  # noqa: PTH112
             looked.append(f"in {place} ({said})")
         beside = reading.beside
         if beside is not None and not self._others.only:

@@ -48,6 +48,8 @@ def flat_template(template: Target) -> TaskDraft:
         draft = each.reading.templates[each.name]
         if above is not None:
             draft = _over(each.reading, above.reading.flat[above.name], above.reading, draft)
+        else:
+            draft = _without_template(draft)
         each.reading.flat[each.name] = draft
         above = each
     return template.reading.flat[template.name]

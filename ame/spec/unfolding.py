@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ame.spec.graphs import MOST_VALUES
+from ame.spec.problems import shown
+from ame.spec.project import Task
 from ame.spec.reading import Reading
 
 if TYPE_CHECKING:
     from ame.spec.drafts import TaskDraft
 
-__all__ = ["note_unfolded"]
+__all__ = ["note_needed", "note_unfolded"]
 
 
 def note_unfolded(reading: Reading, draft: TaskDraft, givers: str) -> None:
@@ -32,6 +34,22 @@ def note_unfolded(reading: Reading, draft: TaskDraft, givers: str) -> None:
             f"{draft.owner} unfolds to too much through its {givers}.",
             f"All tasks with what their {givers} say have more than {MOST_VALUES:,} keys and values.",
             "Say less there, or make two projects of it.",
+        )
+
+
+def note_needed(reading: Reading, task: Task, needed: int) -> None:
+    """Adds how many steps and data sets a task has, with those of its steps, to what all tasks have.
+
+    Raises:
+        Refused: AME-E107, they are more than an AME file can mean.
+    """
+    reading.unfolded += needed
+    if reading.unfolded > MOST_VALUES:
+        reading.problems.give_up(
+            task.where,
+            f"task {shown(task.name)} unfolds to too much through its steps.",
+            f"All tasks with those of their steps have more than {MOST_VALUES:,} steps and data sets.",
+            "Put fewer pipelines into each other, or make two projects of it.",
         )
 
 

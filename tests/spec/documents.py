@@ -29,7 +29,7 @@ from ame.spec.grammar import (
 __all__ = ["document"]
 
 _NAMES = ("a", "b", "c", "train", "x", "x.a", "holdout", "gpu", "t.1", "A", "no such name", "", "-", "ä")
-_REFERENCES = ("a", "b", "x.a", "c", *_NAMES)
+_REFERENCES = ("a", "b", "x.a", "c", "shared.gpu", "shared.d", "nobody.a", *_NAMES)
 _DEEPEST = 8
 
 

@@ -42,9 +42,33 @@ FUZZ = settings(
 )
 
 
+# A project that refers to all that another one can give it, and that one, which refers back.
+ASKING = """\
+name: x
+tasks:
+  - {name: t, fromTemplate: shared.gpu, dataSets: [shared.d, own]}
+  - {name: u, fromTemplate: {name: both, project: shared}, executor: !pip {command: c}}
+dataSets: [{name: own, path: own, task: {taskRef: u}}]
+templates: [{name: base, env: [{key: A, val: b}]}]
+"""
+SHARED = b"""\
+name: shared
+templates:
+  - {name: gpu, executor: !pip {command: c}, resources: {nvidia.com/gpu: 1}, dataSets: [e]}
+  - {name: both, fromTemplate: x.base, retries: 2}
+tasks: [{name: make, fromTemplate: gpu}]
+dataSets:
+  - {name: d, path: d, task: {taskRef: make}}
+  - {name: e, path: e}
+"""
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    for name in ("x", "shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "shared/ame.yml").write_bytes(SHARED)
+    monkeypatch.chdir(tmp_path / "x")
 
 
 def answer(raw: bytes) -> Project | tuple[Diagnosis, ...]:
@@ -63,23 +87,23 @@ def check(raw: bytes) -> None:
     assert answer(raw) == found, "the same file, and another answer"
     told = found.warnings if isinstance(found, Project) else found
     assert isinstance(found, Project) == all(each.is_warning for each in told), "a refusal says why"
-    lines = BREAK.split(raw.decode("utf-8-sig", "replace"))
     for diagnosis in told:
-        check_diagnosis(diagnosis, lines)
+        check_diagnosis(diagnosis)
     json.dumps([each.to_json() for each in told], allow_nan=False)
     if isinstance(found, Project):
         check_compiled(found)
 
 
-def check_diagnosis(diagnosis: Diagnosis, lines: list[str]) -> None:
+def check_diagnosis(diagnosis: Diagnosis) -> None:
     assert diagnosis.code in DOCUMENTED, diagnosis
     assert diagnosis.what.endswith((".", "?")), diagnosis
     assert all(text.isprintable() for text in (diagnosis.what, diagnosis.why, diagnosis.fix)), diagnosis
     where = diagnosis.where
     assert where is not None, diagnosis
-    assert where.file == "ame.yml", diagnosis
+    assert where.file in ("ame.yml", str(Path("../shared/ame.yml").resolve())), diagnosis
     if where.line is None:
         return
+    lines = BREAK.split(Path(where.file).read_bytes().decode("utf-8-sig", "replace"))
     assert 1 <= where.line <= len(lines), diagnosis
     assert where.column is not None, diagnosis
     assert 1 <= where.column <= len(lines[where.line - 1]) + 1, diagnosis
@@ -115,6 +139,20 @@ def test_files_by_the_grammar(chance: random.Random):
 @given(CHANCE)
 def test_files_with_slips(chance: random.Random):
     check(mutated(chance))
+
+
+@FUZZ
+@given(CHANCE)
+def test_slips_in_another_project(chance: random.Random):
+    other = mutated(chance, SHARED)
+    Path("../shared/ame.yml").write_bytes(other)
+
+    check(ASKING.encode())
+
+
+def test_two_projects_that_refer_to_each_other():
+    """Else the test above would say little."""
+    assert isinstance(answer(ASKING.encode()), Project)
 
 
 @pytest.mark.parametrize("written", [document, mutated])
