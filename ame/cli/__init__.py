@@ -22,6 +22,7 @@ _VERBS = (
     "gate",
     "history",
     "init",
+    "migrate",
     "pools",
     "promote",
     "prune",

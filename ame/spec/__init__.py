@@ -1,7 +1,7 @@
 """The language of the AME file: `load_project` reads an ame.yml and says everything that is wrong with it."""
 
 from ame.spec.elsewhere import Fetched, GitSource, NotFetchedError, Others
-from ame.spec.load import find_project_file, load_project
+from ame.spec.load import as_typed, find_project_file, load_project, load_text
 from ame.spec.project import (
     AbTestSection,
     Borrowed,
@@ -41,7 +41,9 @@ __all__ = [
     "Task",
     "Threshold",
     "Validation",
+    "as_typed",
     "find_project_file",
     "load_project",
+    "load_text",
     "steps_of",
 ]

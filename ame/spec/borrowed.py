@@ -8,6 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from ame.spec.circles import refuse_circles
+from ame.spec.graphs import MOST_VALUES
 from ame.spec.problems import Problems, shown
 from ame.spec.project import DataSet, Project, Task, steps_of
 from ame.spec.reading import Reading
@@ -39,6 +40,9 @@ def refuse_one_place(reading: Reading, tasks: Mapping[str, Task]) -> None:
     """Reports tasks in whose workspace two data sets would stand in one place (AME-E144).
 
     One of another project must not stand in another's folder either: that has files of its own there.
+
+    Raises:
+        Refused: AME-E107, when pipelines have too many steps to look at all of them.
     """
     of_others = {name: found.reading.data_sets[found.name] for name, found in reading.borrowed.items()}
     known = {**reading.data_sets, **of_others}
@@ -48,11 +52,21 @@ def refuse_one_place(reading: Reading, tasks: Mapping[str, Task]) -> None:
     for name, data_set in reading.data_sets.items():
         if data_set.task is not None:
             made.setdefault(data_set.task, []).append(name)
-    for task in tasks.values():
-        steps = steps_of(task, tasks)
-        needed = [name for each in (task, *steps) for name in each.data_sets]
-        note_needed(reading, task, len(steps) + len(needed))
+    # The workspace of a pipeline holds all that those of its steps do.
+    steps = {step for task in tasks.values() for group in task.pipeline for step in group}
+    looked_at = 0
+    for task in (each for each in tasks.values() if each.name not in steps or each.name in made):
+        whole = (task, *steps_of(task, tasks))
+        needed = [name for each in whole for name in each.data_sets]
         names = dict.fromkeys([*needed, *made.get(task.name, ())])
+        looked_at += len(whole) + len(names)
+        if looked_at > MOST_VALUES:
+            reading.problems.give_up(
+                task.where,
+                f"{shown(task.name)} and the pipelines before it have too many steps.",
+                f"With those of their steps they are more than {MOST_VALUES:,}.",
+                "Make two projects of it.",
+            )
         for outer, inner in _one_in_another({name: _path(known[name]) for name in names}):
             same = _path(known[outer]) == _path(known[inner])
             if same or outer in of_others or inner in of_others:

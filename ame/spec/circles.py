@@ -97,6 +97,7 @@ def _awaited(
 ) -> Iterator[tuple[str, str | None]]:
     """The tasks that must have ended before this one has, each with the data set for which."""
     for data_set in task.data_sets:
+        # One of another project is made elsewhere.
         maker = data_sets[data_set].task if data_set in data_sets else None
         if maker is not None and maker in tasks:
             yield maker, data_set

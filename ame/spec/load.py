@@ -16,7 +16,7 @@ from ame.spec.drafts import finish_tasks
 from ame.spec.elsewhere import Others, read_projects
 from ame.spec.models import read_models
 from ame.spec.neighbours import Neighbours, noted
-from ame.spec.nodes import read_document
+from ame.spec.nodes import compose_document, read_document
 from ame.spec.peek import FILE_NAMES
 from ame.spec.pipelines import read_pipelines
 from ame.spec.problems import Problems, printable
@@ -25,7 +25,7 @@ from ame.spec.reading import Reading
 from ame.spec.section import Section
 from ame.spec.tasks import read_tasks, read_templates
 
-__all__ = ["find_project_file", "load_project"]
+__all__ = ["as_typed", "find_project_file", "load_project", "load_text"]
 
 _BESIDE = Others()
 
@@ -46,6 +46,20 @@ def load_project(path: Path, others: Others = _BESIDE) -> Project:
     file = find_project_file(path)
     with collector_paused():
         return _load(file, others)
+
+
+def load_text(text: str, file: Path, others: Others = _BESIDE) -> Project:
+    """The project that a file would be if this text stood in it; the file is not read.
+
+    Args:
+        file: its absolute path.
+        others: as for `load_project`.
+
+    Raises:
+        Refused: as `load_project`.
+    """
+    with collector_paused():
+        return _load(file, others, text)
 
 
 def find_project_file(path: Path) -> Path:
@@ -86,8 +100,11 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _load(file: Path, others: Others) -> Project:
-    neighbours = Neighbours(others, find_project_file, _begun)
+def _load(file: Path, others: Others, text: str | None = None) -> Project:
+    def begun(path: Path, beside: Path | None, neighbours: Neighbours) -> Reading:
+        return _begun(path, beside, neighbours, text if path == file else None)
+
+    neighbours = Neighbours(others, find_project_file, begun)
     first = neighbours.read(file, file.parent.parent)
     referred: dict[Reading, dict[str, Project]] = {}
     projects: dict[Reading, Project] = {}
@@ -107,10 +124,14 @@ def _load(file: Path, others: Others) -> Project:
     return projects[first]
 
 
-def _begun(file: Path, beside: Path | None, neighbours: Neighbours) -> Reading:
-    """What a file defines: all that others can refer to."""
-    problems = Problems(_as_typed(file))
-    root = read_document(file, problems)
+def _begun(file: Path, beside: Path | None, neighbours: Neighbours, text: str | None) -> Reading:
+    """What a file defines: all that others can refer to.
+
+    Args:
+        text: what stands in it; None to read it.
+    """
+    problems = Problems(as_typed(file))
+    root = read_document(file, problems) if text is None else compose_document(text, problems)
     section = Section(problems, root, words.PROJECT, "the project")
     section.require()
     reading = Reading(problems, file, beside, section, neighbours, project=section.text("name"))
@@ -149,11 +170,11 @@ def _finished(reading: Reading, others: Mapping[str, Project]) -> Project:
 
 
 def _refused(code: str, path: Path, what: str, fix: str = "") -> Refused:
-    return Refused(Diagnosis(code=code, where=Where(_as_typed(path)), what=what, fix=fix))
+    return Refused(Diagnosis(code=code, where=Where(as_typed(path)), what=what, fix=fix))
 
 
-def _as_typed(path: Path) -> str:
-    """Relative to the working directory when it lies below it, as a user types it; on one line."""
+def as_typed(path: Path) -> str:
+    """A path relative to the working directory when it lies below it, as a user types it; on one line."""
     try:
         here = Path.cwd()
     except FileNotFoundError:

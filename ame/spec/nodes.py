@@ -26,7 +26,7 @@ try:
 except ImportError:  # PyYAML was built without libyaml
     CParser = None  # type: ignore[assignment,misc]
 
-__all__ = ["is_null", "read_document"]
+__all__ = ["compose_document", "is_null", "read_document"]
 
 # libyaml compares each with all before it.
 MOST_TAG_DIRECTIVES = 100
@@ -46,7 +46,15 @@ def read_document(path: Path, problems: Problems) -> yaml.MappingNode:
         Refused: AME-E104 unreadable, AME-E105 broken YAML, AME-E106 not one mapping, AME-E107
             nested too deeply, more values than are read, or aliases that never end or unfold to too much.
     """
-    text = read_text(path, problems.file)
+    return compose_document(read_text(path, problems.file), problems)
+
+
+def compose_document(text: str, problems: Problems) -> yaml.MappingNode:
+    """The mapping that a text is.
+
+    Raises:
+        Refused: AME-E105, AME-E106 and AME-E107 as `read_document`.
+    """
     root = _compose(text, problems.file)
     if root is None or is_null(root):
         raise Refused(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ame.diagnosis import Diagnosis, Refused, Where
 
-__all__ = ["line_at", "place_in", "read_text"]
+__all__ = ["decoded", "line_at", "place_in", "read_bytes", "read_text"]
 
 LARGEST_FILE = 8 * 2**20
 
@@ -48,7 +48,16 @@ def read_text(path: Path, shown_as: str) -> str:
     Raises:
         Refused: AME-E104 no file, unreadable, too large, not UTF-8, or with a character of binary files.
     """
-    raw = _bytes(path, Where(shown_as)).removeprefix(codecs.BOM_UTF8)
+    return decoded(read_bytes(path, shown_as), shown_as)
+
+
+def decoded(raw: bytes, shown_as: str) -> str:
+    """The text that a file's bytes are, without a byte order mark at its beginning.
+
+    Raises:
+        Refused: AME-E104 not UTF-8, or with a character of binary files.
+    """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -74,7 +83,13 @@ def line_at(text: str, start: int) -> str:
     return text[start : end.start() if end else len(text)]
 
 
-def _bytes(path: Path, where: Where) -> bytes:
+def read_bytes(path: Path, shown_as: str) -> bytes:
+    """What a file holds.
+
+    Raises:
+        Refused: AME-E104 no file, unreadable, or too large.
+    """
+    where = Where(shown_as)
     try:
         if kind := _NO_FILE.get(stat.S_IFMT(path.stat().st_mode)):
             raise Refused(_no_file(where, kind))

@@ -71,6 +71,10 @@ def _by_text(said: str, text: str, start: yaml.Mark, end: yaml.Mark) -> Reading 
             "Delete it; it is often left where files were put together.",
             at=text.index(_BYTE_ORDER_MARK, end.index - end.column),
         )
+    if here.rstrip() == "..." and "node content" in said:
+        return Reading(
+            "a line `...`, which ends a YAML document, stands where a value is missing.", "Remove it."
+        )
     if "\t" in until and not until.strip():
         return Reading("a tab indents this line, which YAML does not allow.", "Indent with spaces.")
     if "<document start>" in said:

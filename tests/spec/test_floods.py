@@ -121,11 +121,12 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         + entries(8_000, "- {name: d#, path: d#, task: {taskRef: t8000}}\n"),
         set(),
     ),
-    "pipelines of pipelines, and data sets in one place": (
+    "a pipeline in many pipelines": (
         lambda: TASKS
-        + "".join(f"- {{name: t{i}, pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
-        + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
-        + entries(1_000, "- {name: d#, path: d}\n"),
+        + f"- {{name: a, {PIP}}}\n- {{name: b, {PIP}}}\n"
+        + f"- {{name: p, pipeline: [{entries(5_000, f'{{name: s#, {PIP}}},')}]}}\n"
+        + entries(5_000, "- {name: p#, dataSets: [d], pipeline: [{taskRef: p}, {taskRef: b}]}\n")
+        + "dataSets: [{name: d, path: d}, {name: e, path: d}]\n",
         {"AME-E107"},
     ),
     "tasks like each other": (
