@@ -17,12 +17,9 @@ __all__ = ["flat_template", "with_template"]
 
 def with_template(reading: Reading, draft: TaskDraft) -> TaskDraft:
     """What a task or a template says, completed by what it builds on."""
-    if draft.template is None:
-        return draft
     base = _base(reading, draft)
     if base is None:
-        # Nobody knows whether the template would have given it a command.
-        return replace(draft, refused=True)
+        return _without_template(draft)
     return _over(reading, flat_template(base), base.reading, draft)
 
 
@@ -76,6 +73,11 @@ def _over(reading: Reading, base: TaskDraft, home: Reading, own: TaskDraft) -> T
     whole = merged(base, own)
     note_unfolded(reading, whole, "templates")
     return whole
+
+
+def _without_template(draft: TaskDraft) -> TaskDraft:
+    """What is known of a draft; where its template is not found, nobody knows whether it has a command."""
+    return draft if draft.template is None else replace(draft, refused=True)
 
 
 def _refuse_cycle(last: Target, draft: TaskDraft, circle: list[Target]) -> None:
