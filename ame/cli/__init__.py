@@ -14,35 +14,40 @@ from ame.diagnosis import Refused
 
 __all__ = ["cli", "main"]
 
-_VERBS = (
-    "ab-test",
-    "blocks",
-    "compile",
-    "doctor",
-    "gate",
-    "history",
-    "init",
-    "migrate",
-    "pools",
-    "promote",
-    "prune",
-    "reject",
-    "render",
-    "replay",
-    "rollback",
-    "run",
-    "schema",
-    "status",
-    "ui",
-    "validate",
-    "who-was",
-    "why",
-)
+#: With what `ame --help` says of each: it imports none of them.
+_VERBS = {
+    "ab-test": "Is the challenger better? Tests a file of scores.",
+    "blocks": "MLflow, the artifact store and Spark sessions, as Prefect blocks.",
+    "compile": "Write the prefect.yaml that deploys projects.",
+    "doctor": "Find and repair what is wrong in the registry.",
+    "gate": "Try the gate on stored scores.",
+    "history": "Every decision on a model's versions, and who decided.",
+    "init": "Make a project that runs at once.",
+    "migrate": "Rewrite an ame.yml of an older release.",
+    "pools": "Make the work pools on a Prefect server.",
+    "promote": "Make a version the champion by hand.",
+    "prune": "Delete deployments that the prefect.yaml no longer names.",
+    "reject": "Decide against a version by hand.",
+    "render": "Print the Kubernetes Jobs of a project.",
+    "replay": "Decide a recorded A/B test again, also by another gate.",
+    "rollback": "Go back to the champion before this one.",
+    "run": "Train and deliver models, or run a task.",
+    "schema": "Print the JSON Schema of the ame.yml, for editors.",
+    "status": "Champion, challenger and last decision of each model.",
+    "ui": "Open Prefect's and MLflow's UIs.",
+    "validate": "Check an ame.yml.",
+    "who-was": "The champion of a model at a time.",
+    "why": "Why a version was promoted or not.",
+}
 
 
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("ab-test", short_help="Is the challenger better? Tests a file of scores.")
+@click.command("ab-test")
 @click.argument("what", nargs=-1, required=True, metavar="FILE | MODEL CHAMPION CHALLENGER")
 @column_options
 @click.option("--training", metavar="FILE", help="The training rows: none may be in the holdout, and drift.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("blocks", short_help="MLflow, the artifact store and Spark sessions, as Prefect blocks.")
+@click.group("blocks")
 def command() -> None:
     """Save the connections of deployed runs as blocks on the Prefect server."""
 

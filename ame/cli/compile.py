@@ -26,7 +26,7 @@ _LINES_OF_DIFFERENCE = 40
 _LINES_AROUND = 3
 
 
-@click.command("compile", short_help="Write the prefect.yaml that deploys projects.")
+@click.command("compile")
 @click.argument("paths", metavar="PROJECT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--target",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("doctor", short_help="Find and repair what is wrong in the registry.")
+@click.command("doctor")
 @click.argument("model", required=False)
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong.")
 @click.option(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("gate", short_help="Try the gate on stored scores.")
+@click.group("gate")
 def command() -> None:
     """Try the gate of an A/B test before it decides."""
 

@@ -13,7 +13,7 @@ __all__ = ["command"]
 _LONGEST_REASON = 160
 
 
-@click.command("history", short_help="Every decision on a model's versions, and who decided.")
+@click.command("history")
 @click.argument("model")
 @PROJECT
 @as_json

@@ -13,7 +13,7 @@ from ame.diagnosis import Diagnosis, Refused
 __all__ = ["command"]
 
 
-@click.command("init", short_help="Make a project that runs at once.")
+@click.command("init")
 @click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
 @click.option("--name", help="The project's name.  [default: the folder's]")
 def command(path: Path, name: str | None) -> None:

@@ -20,7 +20,7 @@ __all__ = ["command"]
 _MARK = b"\xef\xbb\xbf"
 
 
-@click.command("migrate", short_help="Rewrite an ame.yml of an older release.")
+@click.command("migrate")
 @click.argument("path", type=click.Path(exists=True, path_type=Path), default=".")
 @click.option("--write", is_flag=True, help="Write the file.")
 @PROJECT_PATH

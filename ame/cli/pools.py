@@ -20,7 +20,7 @@ _DONE = {"created": "created", "updated": "updated", "unchanged": "unchanged"}
 _PLANNED = {"created": "would be created", "updated": "would be updated", "unchanged": "unchanged"}
 
 
-@click.group("pools", short_help="Make the work pools on a Prefect server.")
+@click.group("pools")
 def command() -> None:
     """The work pools ame-control, ame-cpu, ame-gpu and ame-spark, and their base job templates."""
 

@@ -12,7 +12,7 @@ from ame.cli._console import PROJECT, as_json, say
 __all__ = ["command"]
 
 
-@click.command("promote", short_help="Make a version the champion by hand.")
+@click.command("promote")
 @click.argument("model")
 @click.argument("version")
 @REASON

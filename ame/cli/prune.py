@@ -23,7 +23,7 @@ __all__ = ["command"]
 _OURS, _PROJECT = "ame", "ame-project:"
 
 
-@click.command("prune", short_help="Delete deployments that the prefect.yaml no longer names.")
+@click.command("prune")
 @click.option(
     "--file",
     "-f",

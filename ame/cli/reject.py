@@ -12,7 +12,7 @@ from ame.cli._console import PROJECT, as_json, say
 __all__ = ["command"]
 
 
-@click.command("reject", short_help="Decide against a version by hand.")
+@click.command("reject")
 @click.argument("model")
 @click.argument("version")
 @REASON

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("render", short_help="Print the Kubernetes Jobs of a project.")
+@click.command("render")
 @click.argument("path", metavar="PROJECT", type=click.Path(path_type=Path))
 @click.argument("name", metavar="[NAME]", required=False)
 @PROJECT_PATH

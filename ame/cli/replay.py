@@ -24,7 +24,7 @@ _MOST_DIFFERENCES = 20
 _ROUNDING = 1e-9
 
 
-@click.command("replay", short_help="Decide a recorded A/B test again, also by another gate.")
+@click.command("replay")
 @click.argument("model")
 @click.argument("version")
 @click.option(

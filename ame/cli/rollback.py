@@ -12,7 +12,7 @@ from ame.cli._console import PROJECT, as_json, say
 __all__ = ["command"]
 
 
-@click.command("rollback", short_help="Go back to the champion before this one.")
+@click.command("rollback")
 @click.argument("model")
 @click.option("--to", metavar="VERSION", help="Go back to this version, which was champion once.")
 @REASON

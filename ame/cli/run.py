@@ -24,7 +24,7 @@ __all__ = ["Report", "command", "run_names"]
 Report = dict[str, Any]
 
 
-@click.command("run", short_help="Train and deliver models, or run a task.")
+@click.command("run")
 @click.argument("name", required=False, metavar="[MODEL|TASK]")
 @PROJECT
 @click.option(

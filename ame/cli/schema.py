@@ -9,7 +9,7 @@ import click
 __all__ = ["command"]
 
 
-@click.command("schema", short_help="Print the JSON Schema of the ame.yml, for editors.")
+@click.command("schema")
 def command() -> None:
     """Print the JSON Schema (draft 2020-12) of the ame.yml: with it editors complete, explain and check.
 

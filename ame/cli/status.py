@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("status", short_help="Champion, challenger and last decision of each model.")
+@click.command("status")
 @PROJECT
 @as_json
 def command(folder: Path, json_wanted: bool) -> None:

@@ -13,7 +13,7 @@ from ame.cli._console import PROJECT, say
 __all__ = ["command"]
 
 
-@click.command("ui", short_help="Open Prefect's and MLflow's UIs.")
+@click.command("ui")
 @click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
 @PROJECT
 @click.option("--browser/--no-browser", default=True, help="Open the pages.  [default: browser]")

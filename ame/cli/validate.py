@@ -12,7 +12,7 @@ from ame.diagnosis import Diagnosis, Refused
 __all__ = ["command"]
 
 
-@click.command("validate", short_help="Check an ame.yml.")
+@click.command("validate")
 @click.argument("path", type=click.Path(), required=False)
 @PROJECT
 @as_json

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("who-was", short_help="The champion of a model at a time.")
+@click.command("who-was")
 @click.argument("model")
 @click.option("--at", "text", required=True, metavar="TIME", help="An ISO 8601 date or date and time.")
 @PROJECT

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("why", short_help="Why a version was promoted or not.")
+@click.command("why")
 @click.argument("model")
 @click.argument("version")
 @PROJECT

@@ -8,7 +8,6 @@ from dataclasses import replace
 from operator import itemgetter
 
 from ame.spec.circles import refuse_circles
-from ame.spec.graphs import MOST_VALUES
 from ame.spec.problems import Problems, shown
 from ame.spec.project import DataSet, Project, Task, steps_of
 from ame.spec.reading import Reading
@@ -54,19 +53,11 @@ def refuse_one_place(reading: Reading, tasks: Mapping[str, Task]) -> None:
             made.setdefault(data_set.task, []).append(name)
     # The workspace of a pipeline holds all that those of its steps do.
     steps = {step for task in tasks.values() for group in task.pipeline for step in group}
-    looked_at = 0
     for task in (each for each in tasks.values() if each.name not in steps or each.name in made):
         whole = (task, *steps_of(task, tasks))
         needed = [name for each in whole for name in each.data_sets]
         names = dict.fromkeys([*needed, *made.get(task.name, ())])
-        looked_at += len(whole) + len(names)
-        if looked_at > MOST_VALUES:
-            reading.problems.give_up(
-                task.where,
-                f"{shown(task.name)} and the pipelines before it have too many steps.",
-                f"With those of their steps they are more than {MOST_VALUES:,}.",
-                "Make two projects of it.",
-            )
+        note_needed(reading, task, len(whole) + len(names))
         for outer, inner in _one_in_another({name: _path(known[name]) for name in names}):
             same = _path(known[outer]) == _path(known[inner])
             if same or outer in of_others or inner in of_others:

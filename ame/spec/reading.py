@@ -52,9 +52,9 @@ class Reading:
         data_sets: by name.
         pipelines: by the task's name, the groups of steps that follow each other; of two tasks, one of which
             is an inline step of the other, the outer one comes first.
+        unfolded: how many keys and values tasks and templates have with what their templates say.
         borrowed: data sets of other projects that are needed here, by `PROJECT.NAME`.
         flat: templates with all that they build on, by name; filled as they are needed.
-        unfolded: how many keys and values tasks and templates have with what their templates say.
     """
 
     problems: Problems
@@ -70,9 +70,9 @@ class Reading:
     inline: dict[str, TaskDraft] = field(default_factory=dict)
     data_sets: dict[str, DataSet] = field(default_factory=dict)
     pipelines: dict[str, tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
+    unfolded: int = 0
     borrowed: dict[str, Target] = field(default_factory=dict)
     flat: dict[str, TaskDraft] = field(default_factory=dict)
-    unfolded: int = 0
 
 
 class Step(NamedTuple):

@@ -18,9 +18,9 @@ __all__ = ["flat_template", "with_template"]
 def with_template(reading: Reading, draft: TaskDraft) -> TaskDraft:
     """What a task or a template says, completed by what it builds on."""
     base = _base(reading, draft)
-    if base is None:
-        return _without_template(draft)
-    return _over(reading, flat_template(base), base.reading, draft)
+    if base is not None:
+        return _over(reading, flat_template(base), base.reading, draft)
+    return _without_template(draft)
 
 
 def flat_template(template: Target) -> TaskDraft:
@@ -59,11 +59,7 @@ def _base(reading: Reading, draft: TaskDraft) -> Target | None:
 
 
 def _over(reading: Reading, base: TaskDraft, home: Reading, own: TaskDraft) -> TaskDraft:
-    """`merged`; what a template of another project refers to is still what that project means by it.
-
-    Raises:
-        Refused: AME-E107, when it becomes too much.
-    """
+    """`merged`; what a template of another project refers to is still what that project means by it."""
     from ame.spec.drafts import merged
 
     if home is not reading and base.data_sets is not None:

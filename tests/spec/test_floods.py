@@ -121,6 +121,13 @@ FLOODS: dict[str, tuple[Callable[[], str], set[str]]] = {
         + entries(8_000, "- {name: d#, path: d#, task: {taskRef: t8000}}\n"),
         set(),
     ),
+    "pipelines of pipelines, and data sets in one place": (
+        lambda: TASKS
+        + "".join(f"- {{name: t{i}, pipeline: [{{taskRef: t{i + 1}}}]}}\n" for i in range(8_000))
+        + f"- {{name: t8000, {PIP}}}\ndataSets:\n"
+        + entries(1_000, "- {name: d#, path: d}\n"),
+        set(),
+    ),
     "a pipeline in many pipelines": (
         lambda: TASKS
         + f"- {{name: a, {PIP}}}\n- {{name: b, {PIP}}}\n"
