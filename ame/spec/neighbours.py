@@ -61,6 +61,9 @@ class Neighbours:
         self._readings: dict[str, Reading] = {}
         self._refused: dict[str, Refused] = {}
         self._below: dict[Path, dict[str, list[Path]]] = {}
+        self._beside: dict[Reading, dict[str, list[Path]]] = {}
+        # The folders of projects with problems that a file has been told of.
+        self._told: set[tuple[Reading, Path]] = set()
         self._found: dict[tuple[Reading, str], list[_Found]] = {}
         self._fetched: dict[tuple[Reading, str], Fetched] = {}
         #: What each was needed for first: the place and the words for it.
@@ -124,8 +127,10 @@ class Neighbours:
         try:
             other = self.read(self._find(place.folder), place.beside)
         except Refused as refused:
-            for diagnosis in refused.diagnoses:
-                problems.adopt(noted(diagnosis, note))
+            if (reading, place.folder) not in self._told:
+                self._told.add((reading, place.folder))
+                for diagnosis in refused.diagnoses:
+                    problems.adopt(noted(diagnosis, note))
             return None
         if other.project is not None and other.project != name:
             self._refuse_other_name(reading, name, other, node)
@@ -169,13 +174,14 @@ class Neighbours:
         beside = reading.beside
         if beside is None or self._others.only:
             return {}
-        found = self._below_of(beside)
-        mine = os.path.realpath(reading.file.parent)
-        return {
-            name: rest
-            for name, folders in found.items()
-            if (rest := [folder for folder in folders if os.path.realpath(folder) != mine])
-        }
+        if reading not in self._beside:
+            mine = os.path.realpath(reading.file.parent)
+            self._beside[reading] = {
+                name: rest
+                for name, folders in self._below_of(beside).items()
+                if (rest := [folder for folder in folders if os.path.realpath(folder) != mine])
+            }
+        return self._beside[reading]
 
     def _below_of(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._below:

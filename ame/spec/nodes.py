@@ -55,6 +55,7 @@ def compose_document(text: str, problems: Problems) -> yaml.MappingNode:
     Raises:
         Refused: AME-E105, AME-E106 and AME-E107 as `read_document`.
     """
+    problems.end = place_in(text, problems.file, len(text))
     root = _compose(text, problems.file)
     if root is None or is_null(root):
         raise Refused(

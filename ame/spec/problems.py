@@ -60,6 +60,7 @@ class Problems:
 
     Attributes:
         met: how many errors there were, with those that had been reported already.
+        end: of the file, once it is known.
     """
 
     def __init__(self, file: str) -> None:
@@ -67,9 +68,13 @@ class Problems:
         self._found: dict[tuple[str, Where], Diagnosis] = {}
         self._compared = 0
         self.met = 0
+        self.end: Where | None = None
 
     def where(self, node: yaml.Node) -> Where:
         mark = node.start_mark
+        if self.end is not None and mark.line >= (self.end.line or 0):
+            # What is missing where the file ends libyaml puts on a line that is not there.
+            return self.end
         return Where(self.file, mark.line + 1, mark.column + 1)
 
     def add(self, code: str, place: yaml.Node | Where, what: str, why: str = "", fix: str = "") -> None:

@@ -195,6 +195,31 @@ def test_a_flood_ends(ame, flood, codes):
     assert ended.mebibytes < MOST_MEBIBYTES
 
 
+def test_thousands_of_references_to_a_project_with_thousands_of_mistakes(ame):
+    Path("../other").mkdir()
+    Path("../other/ame.yml").write_text("name: other\ntasks:\n" + "- {x: y}\n" * 20_000)
+    Path("ame.yml").write_text(TASKS + entries(20_000, f"- {{name: t#, fromTemplate: other.a, {PIP}}}\n"))
+
+    ended = ame("validate", "--json")
+
+    assert {each["code"] for each in ended.diagnoses()} == {"AME-E107", "AME-E109", "AME-E113"}
+    assert ended.seconds < MOST_SECONDS
+    assert ended.mebibytes < MOST_MEBIBYTES
+
+
+def test_thousands_of_references_to_projects_that_are_not_among_a_thousand(ame):
+    for number in range(1_000):
+        Path(f"../p{number}").mkdir()
+        Path(f"../p{number}/ame.yml").write_text(f"name: p{number}\n")
+    Path("ame.yml").write_text(TASKS + entries(9_000, f"- {{name: t#, fromTemplate: q#.a, {PIP}}}\n"))
+
+    ended = ame("validate", "--json")
+
+    assert {each["code"] for each in ended.diagnoses()} == {"AME-E141"}
+    assert ended.seconds < MOST_SECONDS
+    assert ended.mebibytes < MOST_MEBIBYTES
+
+
 DIGITS = "9" * 100_000
 
 
