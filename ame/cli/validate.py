@@ -6,10 +6,14 @@ from pathlib import Path
 
 import click
 
-from ame.cli._console import PROJECT, as_json, print_json, tell, warn
+from ame.cli._console import PROJECT, as_json, print_json, say, tell, warn
 from ame.diagnosis import Diagnosis, Refused
 
 __all__ = ["command"]
+
+
+#: Older spellings, and older forms.
+_OLDER = frozenset({"AME-W101", "AME-W102"})
 
 
 @click.command("validate")
@@ -34,6 +38,8 @@ def command(path: str | None, folder: Path, json_wanted: bool) -> None:
         print_json(_told(project.name, project.warnings))
         return
     warn(project.warnings)
+    if _OLDER.intersection(found.code for found in project.warnings):
+        say("`ame migrate` shows this file in today's words.")
     counts = (
         (len(project.models), "model"),
         (len(project.tasks), "task"),

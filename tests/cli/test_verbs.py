@@ -125,3 +125,12 @@ def test_init_makes_a_valid_project_named_after_its_folder_and_overwrites_nothin
         "Name another folder: `ame init FOLDER`."
     )
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_validate_points_at_migrate_where_the_file_is_older(tmp_path: Path) -> None:
+    hint = "`ame migrate` shows this file in today's words.\n"
+    file = tmp_path / "ame.yml"
+    file.write_text("projectid: small\n")
+    assert ame("validate", tmp_path).stderr.endswith(hint)
+    file.write_text("name: small\n")
+    assert ame("validate", tmp_path).stderr == ""
