@@ -228,7 +228,8 @@ def _node(text: str, event: Any) -> Node:
     anchor = event.anchor or ""
     if isinstance(event, yaml.AliasEvent):
         return Node("alias", start, start, end, place, text=anchor)
-    tag = event.tag or ""
+    # `!` alone says nothing, and the loader takes no notice of it.
+    tag = event.tag if event.tag not in (None, "!") else ""
     if isinstance(event, yaml.ScalarEvent):
         properties = _PROPERTIES.match(text, start) if event.anchor or event.tag else None
         body = min(properties.end(), end) if properties else start
